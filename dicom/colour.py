@@ -1,0 +1,48 @@
+"""YBR samples to RGB (PS3.3 C.7.6.3.1.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy
+from numpy.typing import NDArray
+
+from dicom.errors import CannotDecode
+
+# Rows: R, G, B from Y, Cb, Cr. ITU-T T.871 for the full range; ITU-R BT.601, 16-235 and 16-240, for the partial.
+_FULL = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+_PARTIAL = (
+    (1.164383, 0.0, 1.596027),
+    (1.164383, -0.391762, -0.812968),
+    (1.164383, 2.017232, 0.0),
+)
+_MATRICES = {
+    "YBR_FULL": (_FULL, 0),
+    "YBR_FULL_422": (_FULL, 0),
+    "YBR_PARTIAL_422": (_PARTIAL, 16),
+    "YBR_PARTIAL_420": (_PARTIAL, 16),
+}
+# What the JPEG 2000 codecs have already undone when the samples arrive here.
+_ALREADY_RGB = ("RGB", "YBR_ICT", "YBR_RCT")
+
+
+def to_rgb(array: NDArray[Any], photometric_interpretation: str) -> NDArray[Any]:
+    """(rows, columns, 3) unsigned samples of any colour photometric interpretation to RGB of the same dtype.
+
+    Chrominance must not be subsampled any more. Raises CannotDecode for what is no YBR or RGB.
+    """
+    if photometric_interpretation in _ALREADY_RGB:
+        return array
+    if photometric_interpretation not in _MATRICES:
+        raise CannotDecode(
+            f"(0028,0004) PhotometricInterpretation: no conversion from {photometric_interpretation[:16]!r} to RGB"
+        )
+    matrix, black = _MATRICES[photometric_interpretation]
+    white = int(numpy.iinfo(array.dtype).max)
+    half, scale = (white + 1) // 2, (white + 1) // 256
+    samples = array.astype(numpy.float32)
+    samples -= numpy.array((black * scale, half, half), numpy.float32)
+    samples = samples @ numpy.array(matrix, numpy.float32).T
+    numpy.rint(samples, out=samples)
+    numpy.clip(samples, 0, white, out=samples)
+    return samples.astype(array.dtype)
