@@ -1,0 +1,71 @@
+"""Where the bytes of instances lie: write-once objects under keys, in files or in S3, behind one port.
+
+The only package that knows the storage libraries. `object_store()` is the one of this process.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from archive.object_store.errors import (
+    InvalidKey,
+    KeyExists,
+    ObjectDamaged,
+    ObjectMissing,
+    ObjectStoreError,
+    ObjectStoreFull,
+    ObjectStoreUnavailable,
+)
+from archive.object_store.port import ObjectStore, Staged
+
+__all__ = [
+    "InvalidKey",
+    "KeyExists",
+    "ObjectDamaged",
+    "ObjectMissing",
+    "ObjectStore",
+    "ObjectStoreError",
+    "ObjectStoreFull",
+    "ObjectStoreUnavailable",
+    "Staged",
+    "build",
+    "object_store",
+]
+
+_built: tuple[int, Any, ObjectStore] | None = None
+
+
+def build(config: Any) -> ObjectStore:
+    """A new store as `config` (pacs_project.config.Config) says: `object_store`, `data` and `s3`."""
+    if config.object_store == "s3":
+        # boto3 takes a good part of a second and 30 MB to import: only where it is used
+        from archive.object_store.s3 import S3ObjectStore
+
+        return S3ObjectStore(
+            endpoint_url=config.s3.endpoint_url,
+            bucket=config.s3.bucket,
+            region=config.s3.region,
+            access_key_id=config.s3.access_key_id,
+            secret_access_key=config.s3.secret_access_key.get_secret_value(),
+            prefix=config.s3.prefix,
+            spool_dir=config.data / "spool",
+        )
+    from archive.object_store.file import FileObjectStore
+
+    return FileObjectStore(config.data / "store")
+
+
+def object_store() -> ObjectStore:
+    """The object store of this process, built from `settings.PACS` at its first use.
+
+    Built anew after a fork, whose child has neither the threads nor the connections of its parent, and when a test puts
+    other settings in place. Two threads that come first together may build two; one is dropped.
+    """
+    global _built
+    from django.conf import settings
+
+    process, config = os.getpid(), settings.PACS
+    if _built is None or _built[0] != process or _built[1] is not config:
+        _built = (process, config, build(config))
+    return _built[2]

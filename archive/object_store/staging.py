@@ -1,0 +1,149 @@
+"""Objects on their way in: a local file, hashed while it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from archive.object_store.errors import ObjectStoreError, ObjectStoreFull, ObjectStoreUnavailable
+
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+def write_error(error: OSError, what: str, key: str = "") -> ObjectStoreError:
+    """The port's error for a failed write to the local file system."""
+    kind = ObjectStoreFull if error.errno in _NO_ROOM else ObjectStoreUnavailable
+    return kind(f"{what}: {error.strerror}", key)
+
+
+@contextlib.contextmanager
+def write_errors(what: str, key: str = "") -> Iterator[None]:
+    """Translate OSError inside the block into ObjectStoreFull or ObjectStoreUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        raise write_error(error, what, key) from error
+
+
+class StagedFile:
+    """A staged object in `folder`; see `port.Staged`.
+
+    A lock on the file tells a living upload from what a killed process left (`clear_staging`). With `named` false the
+    name is taken away at once, so that a killed process leaves nothing at all; only linking into place needs a name.
+    """
+
+    def __init__(self, folder: Path, *, named: bool) -> None:
+        self.path = folder / uuid.uuid4().hex
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._sealed = False
+        self._fd = -1
+        with write_errors("cannot stage an object"):
+            self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not named:
+                    os.unlink(self.path)
+            except OSError:
+                self.discard()
+                raise
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def sha256(self) -> bytes:
+        return self._hash.digest()
+
+    def write(self, data: bytes | memoryview) -> None:
+        if self._sealed or self._fd < 0:
+            raise ValueError("a sealed or discarded object takes no more bytes")
+        rest = memoryview(data).cast("B")
+        self._hash.update(rest)
+        with write_errors("cannot stage an object"):
+            while rest:
+                written = os.write(self._fd, rest)
+                self._size += written
+                rest = rest[written:]
+
+    def seal(self) -> None:
+        self._sealed = True
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        if self._fd < 0:
+            raise ValueError("a discarded object has no bytes")
+        data = os.pread(self._fd, length, offset)
+        if len(data) == length or not data:
+            return data
+        pieces = [data]  # one pread gives at most 2 GiB, and may give less whenever it likes
+        while data and (length := length - len(data)):
+            offset += len(data)
+            data = os.pread(self._fd, length, offset)
+            pieces.append(data)
+        return b"".join(pieces)
+
+    def sync(self, key: str) -> None:
+        """Make the bytes durable, to be published under `key`.
+
+        A failed fsync is never tried again: the kernel may have dropped the pages.
+        """
+        if self._fd < 0:
+            raise ValueError("a discarded object cannot be published")
+        with write_errors(f"cannot make {key} durable", key):
+            os.fsync(self._fd)
+
+    def unname(self) -> None:
+        """Take the staging name away; the bytes stay readable here, and under every other name they have."""
+        with write_errors("cannot remove a staged object"), contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    def discard(self) -> None:
+        self._sealed = True
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            try:
+                self.unname()
+            finally:
+                os.close(fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
+def clear_folder(folder: Path, older_than_seconds: float) -> int:
+    """Remove files staged in `folder` by processes that are gone; returns how many.
+
+    Age alone would hit a slow upload, the lock alone one that was created this instant and is not locked yet.
+    """
+    oldest = time.time() - older_than_seconds
+    removed = 0
+    with write_errors("cannot look for abandoned objects"), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError, BlockingIOError):
+                if entry.stat().st_mtime > oldest:
+                    continue
+                fd = os.open(entry.path, os.O_RDWR | os.O_CLOEXEC)
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(entry.path)
+                    removed += 1
+                finally:
+                    os.close(fd)
+    return removed
