@@ -1,0 +1,75 @@
+"""The kinds of AccessEvent and what PS3.15 A.5.3 calls them: one table for code, messages and tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final, Literal
+
+Action = Literal["C", "R", "U", "D", "E"]
+
+
+class Outcome(IntEnum):
+    """EventOutcomeIndicator (PS3.15 A.5.2)."""
+
+    SUCCESS = 0
+    MINOR_FAILURE = 4
+    SERIOUS_FAILURE = 8
+    MAJOR_FAILURE = 12
+
+
+@dataclass(frozen=True, slots=True)
+class EventKind:
+    """One kind of event: ``event_id`` and ``type_code`` are codes of the DCM scheme, ``type_code`` "" if none."""
+
+    name: str
+    event_id: str
+    event_name: str
+    action: Action
+    type_code: str = ""
+    type_name: str = ""
+
+
+SIGN_IN: Final = EventKind("sign_in", "110114", "User Authentication", "E", "110122", "Login")
+SIGN_IN_FAILED: Final = EventKind("sign_in_failed", "110114", "User Authentication", "E", "110122", "Login")
+SIGN_OUT: Final = EventKind("sign_out", "110114", "User Authentication", "E", "110123", "Logout")
+STORE: Final = EventKind("store", "110104", "DICOM Instances Transferred", "C")
+RETRIEVE: Final = EventKind("retrieve", "110104", "DICOM Instances Transferred", "R")
+ACCESS: Final = EventKind("access", "110103", "DICOM Instances Accessed", "R")
+DELETE_INSTANCES: Final = EventKind("delete_instances", "110103", "DICOM Instances Accessed", "D")
+DELETE: Final = EventKind("delete", "110105", "DICOM Study Deleted", "D")
+SEARCH: Final = EventKind("search", "110112", "Query", "E")
+EXPORT: Final = EventKind("export", "110106", "Export", "R")
+IMPORT: Final = EventKind("import", "110107", "Import", "C")
+READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
+REFUSED: Final = EventKind("refused", "110113", "Security Alert", "E", "110132", "Use of Restricted Function")
+CONFIGURATION: Final = EventKind("configuration", "110113", "Security Alert", "E", "110129", "Security Configuration")
+ROLES_CHANGED: Final = EventKind("roles_changed", "110113", "Security Alert", "E", "110136", "Security Roles Changed")
+USER_CHANGED: Final = EventKind(
+    "user_changed", "110113", "Security Alert", "E", "110137", "User Security Attributes Changed"
+)
+STARTED: Final = EventKind("started", "110100", "Application Activity", "E", "110120", "Application Start")
+STOPPED: Final = EventKind("stopped", "110100", "Application Activity", "E", "110121", "Application Stop")
+
+KINDS: Final[Mapping[str, EventKind]] = {
+    kind.name: kind
+    for kind in (
+        SIGN_IN,
+        SIGN_IN_FAILED,
+        SIGN_OUT,
+        STORE,
+        RETRIEVE,
+        ACCESS,
+        DELETE_INSTANCES,
+        DELETE,
+        SEARCH,
+        EXPORT,
+        IMPORT,
+        READ_TRAIL,
+        REFUSED,
+        CONFIGURATION,
+        ROLES_CHANGED,
+        USER_CHANGED,
+        STARTED,
+        STOPPED,
+    )
+}

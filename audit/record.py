@@ -1,0 +1,109 @@
+"""The one way into the trail."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from django.db import DatabaseError
+
+from audit.kinds import Action, EventKind, Outcome
+from audit.models import AccessEvent
+
+LONGEST_TEXT = 16_384
+
+
+class AuditUnavailable(Exception):
+    """The trail can't be written. Nothing protected may be answered: 503, and the client tries again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccessEvent:
+    """What is known of an event before it is written; the columns of ``AccessEvent``, with UIDs as text.
+
+    ``action`` is the kind's own unless given (a STORE of what is held already is "U", PS3.15 A.5.3.7).
+    """
+
+    kind: EventKind
+    principal_kind: Literal["person", "client", "system", "anonymous"]
+    principal_id: str = ""
+    principal_name: str = ""
+    auth_method: str = ""
+    token_id: str = ""
+    roles: Sequence[str] = ()
+    action: Action | None = None
+    outcome: Outcome = Outcome.SUCCESS
+    outcome_description: str = ""
+    decision: Literal["allow", "deny"] = "allow"
+    rule: str = ""
+    source_ip: str = ""
+    user_agent: str = ""
+    request_id: str = ""
+    method: str = ""
+    path: str = ""
+    study_uids: Sequence[str] = ()
+    series_uid: str = ""
+    instance_uid: str = ""
+    patient_ids: Sequence[str] = ()
+    instance_count: int = 0
+    bytes: int = 0
+    query: str = ""
+    purpose: str = ""
+
+
+def record(events: Sequence[NewAccessEvent]) -> None:
+    """Write ``events`` in the order given.
+
+    Inside a transaction they stand or fall with it. Outside one they are durable when this returns: one statement,
+    committed on its own. Raises AuditUnavailable; an open transaction can then only be rolled back.
+    """
+    rows = [_row(event) for event in events]
+    try:
+        if len(rows) == 1:
+            rows[0].save(force_insert=True)
+        else:
+            AccessEvent.objects.bulk_create(rows)
+    except DatabaseError as error:
+        raise AuditUnavailable("the access trail can't be written") from error
+
+
+def _row(event: NewAccessEvent) -> AccessEvent:
+    return AccessEvent(
+        kind=event.kind.name,
+        action=event.action or event.kind.action,
+        outcome=int(event.outcome),
+        outcome_description=_storable(event.outcome_description),
+        principal_kind=event.principal_kind,
+        principal_id=_storable(event.principal_id),
+        principal_name=_storable(event.principal_name),
+        auth_method=event.auth_method,
+        token_id=event.token_id,
+        roles=list(event.roles),
+        source_ip=_address(event.source_ip),
+        user_agent=_storable(event.user_agent),
+        request_id=_storable(event.request_id),
+        method=_storable(event.method),
+        path=_storable(event.path),
+        decision=event.decision,
+        rule=_storable(event.rule),
+        study_uids=[_storable(uid) for uid in event.study_uids],
+        series_uid=_storable(event.series_uid),
+        instance_uid=_storable(event.instance_uid),
+        patient_ids=[_storable(identifier) for identifier in event.patient_ids],
+        instance_count=event.instance_count,
+        bytes=event.bytes,
+        query=_storable(event.query),
+        purpose=_storable(event.purpose),
+    )
+
+
+def _storable(text: str) -> str:
+    """``text`` as PostgreSQL can hold it: no NUL, no lone surrogate, bounded. No client can stop the trail."""
+    return text[:LONGEST_TEXT].replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+def _address(text: str) -> str | None:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
