@@ -1,0 +1,29 @@
+"""What can go wrong in the archive; doors translate these by one table each."""
+
+
+class ArchiveError(Exception):
+    """Base of the archive's errors. The message is safe to show to a client."""
+
+
+class NotFound(ArchiveError):
+    """No such study, series, instance, frame or bulk value within the caller's scope."""
+
+
+class NotRenderable(ArchiveError):
+    """The instance exists but has no picture that can be drawn."""
+
+
+class ArchiveUnavailable(ArchiveError):
+    """The index or the object store can't be reached now; the same request may succeed later."""
+
+
+class ArchiveFull(ArchiveError):
+    """There is no room for another object (PS3.18 failure reason A700)."""
+
+
+class InvalidQuery(ArchiveError):
+    """A search key or its value is malformed."""
+
+
+class UnreadableObject(ArchiveError):
+    """Raised by the pieces of one object on their way in: that object is refused, the others go on."""

@@ -1,0 +1,121 @@
+"""From the UIDs of a URL to rows, within the caller's scope: what is outside it does not exist (``NotFound``)."""
+
+from dataclasses import astuple, dataclass
+from typing import Any, TypeVar
+
+from django.db.models import QuerySet
+
+from archive.errors import NotFound
+from archive.models import Instance, Series, Study
+from dicom.pixels import PixelDescription
+from dicom.transfer_syntaxes import BY_UID, TransferSyntax
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Which part of the archive a request is about, from its URL."""
+
+    study_instance_uid: str
+    series_instance_uid: str | None = None
+    sop_instance_uid: str | None = None
+
+    @property
+    def path(self) -> str:
+        """The resource below the DICOMweb root (PS3.18 10.1.1)."""
+        named = zip(("studies", "series", "instances"), astuple(self), strict=True)
+        return "".join(f"/{name}/{uid}" for name, uid in named if uid is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """An instance as its row describes it: identity, where its bytes are, and its pixels."""
+
+    pk: int
+    series_pk: int
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax: TransferSyntax
+    object_key: str
+    object_size: int
+    header_length: int
+    pixels: PixelDescription | None
+
+    @property
+    def address(self) -> Address:
+        """Where in the archive it is."""
+        return Address(self.study_instance_uid, self.series_instance_uid, self.sop_instance_uid)
+
+
+_FIELDS = (
+    "pk",
+    "series_id",
+    "series__study__study_instance_uid",
+    "series__series_instance_uid",
+    "sop_instance_uid",
+    "sop_class_uid",
+    "transfer_syntax_uid",
+    "object_key",
+    "object_size",
+    "header_length",
+    "pixels",
+)
+
+
+Model = TypeVar("Model", Study, Series, Instance)
+
+
+def within(rows: QuerySet[Model], scope: QuerySet[Study], path: str) -> QuerySet[Model]:
+    """``rows`` whose study (reached by ``path``) lies in ``scope``; an unlimited scope adds nothing to the query."""
+    return rows.filter(**{f"{path}__in": scope}) if scope.query.where else rows
+
+
+def locate(scope: QuerySet[Study], address: Address) -> list[Located]:
+    """The instances at ``address`` in series and instance order. Raises ``NotFound`` when there are none."""
+    rows = Instance.objects.filter(series__study__study_instance_uid=address.study_instance_uid)
+    if address.series_instance_uid is not None:
+        rows = rows.filter(series__series_instance_uid=address.series_instance_uid)
+    if address.sop_instance_uid is not None:
+        rows = rows.filter(sop_instance_uid=address.sop_instance_uid)
+    rows = within(rows, scope, "series__study").order_by("series__series_number", "series_id", "instance_number", "id")
+    found = [_located(row) for row in rows.values_list(*_FIELDS)]
+    if not found:
+        raise NotFound("nothing is stored under these UIDs")
+    return found
+
+
+def locate_by_pk(pk: int) -> Located:
+    """One instance for the archive's own work, outside any caller's scope."""
+    return _located(Instance.objects.values_list(*_FIELDS).get(pk=pk))
+
+
+def locate_series(scope: QuerySet[Study], address: Address) -> list[Series]:
+    """The series at ``address`` in order. Raises ``NotFound`` when there are none."""
+    rows = Series.objects.filter(study__study_instance_uid=address.study_instance_uid)
+    if address.series_instance_uid is not None:
+        rows = rows.filter(series_instance_uid=address.series_instance_uid)
+    if address.sop_instance_uid is not None:
+        rows = rows.filter(instances__sop_instance_uid=address.sop_instance_uid)
+    found = list(within(rows, scope, "study").select_related("study", "document").order_by("series_number", "id"))
+    if not found:
+        raise NotFound("nothing is stored under these UIDs")
+    return found
+
+
+def _located(row: tuple[Any, ...]) -> Located:
+    named = dict(zip(_FIELDS, row, strict=True))
+    pixels = named["pixels"]
+    return Located(
+        pk=named["pk"],
+        series_pk=named["series_id"],
+        study_instance_uid=named["series__study__study_instance_uid"],
+        series_instance_uid=named["series__series_instance_uid"],
+        sop_instance_uid=named["sop_instance_uid"],
+        sop_class_uid=named["sop_class_uid"],
+        transfer_syntax=BY_UID[named["transfer_syntax_uid"]],
+        object_key=named["object_key"],
+        object_size=named["object_size"],
+        header_length=named["header_length"],
+        pixels=PixelDescription(**pixels) if pixels is not None else None,
+    )

@@ -1,0 +1,76 @@
+"""Hand the outbox's due tasks to the workers, for ever; now and then clear away what dead processes left half written."""
+
+import logging
+import signal
+import threading
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import DatabaseError, InterfaceError, connection
+
+from archive.object_store import ObjectStoreError, object_store
+from archive.outbox import relay_once
+from archive.tasks import run_outbox_entry
+
+log = logging.getLogger("archive.outbox")
+
+PAUSE = 0.5
+LONGEST_PAUSE = 10.0
+CLEAR_EVERY = 6 * 3600.0
+# Longer than any upload takes: on S3 age is all that tells a dead one from one that is still going on.
+ABANDONED_AFTER = 24 * 3600.0
+
+
+class Command(BaseCommand):
+    """``manage.py relay_outbox``: one process, or several; they don't disturb each other."""
+
+    help = "Hands tasks from the outbox to the Celery workers until it is told to stop."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """``--once`` empties what is due and ends."""
+        parser.add_argument("--once", action="store_true", help="relay what is due now, then end")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Relay until SIGTERM or SIGINT; an outage of the broker or the database only slows it."""
+        stop = threading.Event()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, lambda *_: stop.set())
+        pause = PAUSE
+        clear_at = time.monotonic()
+        while not stop.is_set():
+            if time.monotonic() >= clear_at:
+                clear_at = time.monotonic() + CLEAR_EVERY
+                clear_abandoned()
+            pause = relay(pause)
+            if options["once"] and pause:
+                return
+            stop.wait(pause)
+
+
+def relay(pause: float) -> float:
+    """One turn; the seconds to wait before the next one, longer after each turn that failed."""
+    try:
+        return 0.0 if relay_once(send_to_worker) else PAUSE
+    except (DatabaseError, InterfaceError):
+        log.warning("the database is away; trying again")
+        connection.close()
+    except Exception as error:  # noqa: BLE001 - whatever the broker's client raises, the relay goes on
+        log.warning("the broker is away (%s); trying again", type(error).__name__)
+    return min(LONGEST_PAUSE, max(PAUSE, pause * 2))
+
+
+def send_to_worker(entry_id: int) -> None:
+    """Give one entry to a worker; raises at once when the broker can't be reached."""
+    run_outbox_entry.apply_async((entry_id,), retry=False)
+
+
+def clear_abandoned() -> None:
+    """Remove uploads that their process did not live to finish."""
+    try:
+        removed = object_store().clear_staging(ABANDONED_AFTER)
+    except ObjectStoreError as error:
+        log.warning("abandoned uploads could not be cleared away: %s", error)
+        return
+    if removed:
+        log.info("%s abandoned uploads cleared away", removed)

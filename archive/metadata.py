@@ -1,0 +1,189 @@
+"""The metadata of a series as one prepared document: built once per version, served as stored (PS3.18 10.4.1.1.2).
+
+Ingest leaves the metadata of each batch as a gzip fragment; a worker moments later, or the first reader, merges the
+fragments into the series' document. Nothing is parsed again, and a reader of an unchanged series gets ready bytes.
+"""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import orjson
+from django.conf import settings
+from django.db import transaction
+from isal import igzip
+
+from archive.errors import ArchiveUnavailable, NotFound
+from archive.models import Instance, MetadataFragment, Series, SeriesDocument
+from archive.object_store import object_store
+from archive.object_store.errors import ObjectMissing, ObjectStoreError
+from dicom.part10 import BULKDATA_ROOT
+
+log = logging.getLogger("archive.metadata")
+
+_ROOT = BULKDATA_ROOT.encode()
+_SEPARATOR = b",\n"
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A gzip DICOM JSON array, its entity tag, and the root that its BulkDataURIs carry."""
+
+    gzipped: bytes
+    etag: str
+
+    def text(self) -> bytes:
+        """The JSON itself."""
+        return bytes(igzip.decompress(self.gzipped))
+
+
+def prepare(subject: str) -> None:
+    """The task: bring the document of the series with this primary key up to date."""
+    try:
+        series = Series.objects.get(pk=int(subject))
+    except Series.DoesNotExist:
+        return
+    _current(series)
+
+
+def series_document(series: Series, root: str) -> Document:
+    """The metadata of all instances of ``series``, with BulkDataURIs under ``root``.
+
+    The stored document carries the configured public root and is served as it is; for another root (a viewer that
+    reaches the server by another name) it is rewritten on the way. Raises ``ArchiveUnavailable``.
+    """
+    for _ in range(_ATTEMPTS):
+        row = _current(series)
+        try:
+            stored = object_store().read_range(row.object_key, 0, row.object_size)
+        except ObjectMissing:
+            # A newer version replaced the document between the look-up and the read.
+            series.refresh_from_db()
+            continue
+        except ObjectStoreError as error:
+            raise ArchiveUnavailable("the metadata can't be read now") from error
+        if row.root == root:
+            return Document(stored, row.etag)
+        text = igzip.decompress(stored).replace(row.root.encode(), root.encode())
+        return Document(igzip.compress(text, 1), _etag(row.etag, root))
+    raise ArchiveUnavailable("the metadata is changing too fast to be read")
+
+
+def study_document(documents: Sequence[Document]) -> Document:
+    """The documents of several series as one array."""
+    if len(documents) == 1:
+        return documents[0]
+    bodies = [document.text()[1:-1].strip() for document in documents]
+    etag = hashlib.sha256("".join(document.etag for document in documents).encode()).hexdigest()[:32]
+    return Document(igzip.compress(b"[" + _SEPARATOR.join(b for b in bodies if b) + b"]", 1), etag)
+
+
+def instance_document(document: Document, sop_instance_uid: str) -> Document:
+    """The one object of the instance, as an array of one. Raises ``NotFound``."""
+    wanted = sop_instance_uid.encode()
+    for line in document.text()[1:-1].split(_SEPARATOR):
+        # The UID may also stand in a reference inside another object: look before you trust.
+        if wanted in line and _sop_instance_uid(line) == sop_instance_uid:
+            etag = hashlib.sha256(line).hexdigest()[:32]
+            return Document(igzip.compress(b"[" + line + b"]", 1), etag)
+    raise NotFound("no metadata of this instance")
+
+
+def instance_values(series: Series, sop_instance_uid: str) -> Mapping[str, dict[str, object]]:
+    """The metadata of one instance as a parsed DICOM JSON object."""
+    text = instance_document(series_document(series, ""), sop_instance_uid).text()
+    loaded: list[dict[str, dict[str, object]]] = orjson.loads(text)
+    return loaded[0]
+
+
+def public_dicomweb_root() -> str:
+    """The DICOMweb root that stored documents carry."""
+    return f"{settings.PACS.public_root}/dicom-web"
+
+
+def _sop_instance_uid(line: bytes) -> str:
+    value = orjson.loads(line).get("00080018", {}).get("Value") or [""]
+    return str(value[0])
+
+
+def _etag(base: str, root: str) -> str:
+    return hashlib.sha256(f"{base} {root}".encode()).hexdigest()[:32]
+
+
+def _current(series: Series) -> SeriesDocument:
+    """The document row of the series' present version, built if there is none."""
+    row: SeriesDocument | None = getattr(series, "document", None)
+    for attempt in range(_ATTEMPTS):
+        if attempt or row is None:
+            row = SeriesDocument.objects.filter(series=series).first()
+        if row is not None and row.version >= series.version:
+            return row
+        built = _build(series, row)
+        if built is not None:
+            return built
+        series.refresh_from_db()
+    raise ArchiveUnavailable("the metadata is changing too fast to be read")
+
+
+def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
+    if row is None or not row.instance_ids:
+        return
+    text = igzip.decompress(object_store().read_range(row.object_key, 0, row.object_size))
+    lines = text.replace(row.root.encode(), _ROOT)[1:-1].split(_SEPARATOR)
+    yield from zip(row.instance_ids, lines, strict=True)
+
+
+def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
+    """Merge the old document and the fragments into a new object; ``None`` when another builder was faster.
+
+    The object is put before its row changes, and the row changes only if the old one is still there. The old object
+    goes last: a reader who still holds its key looks the row up again.
+    """
+    with transaction.atomic():
+        version = Series.objects.select_for_update().values_list("version", flat=True).get(pk=series.pk)
+        fragments = list(MetadataFragment.objects.filter(series=series).order_by("id"))
+    try:
+        lines = dict(_lines_of(old))
+        for fragment in fragments:
+            texts = igzip.decompress(bytes(fragment.lines)).split(b"\n")
+            lines.update(zip(fragment.instance_ids, texts, strict=True))
+        order = Instance.objects.filter(series=series, pk__in=list(lines)).order_by("instance_number", "id")
+        ids = list(order.values_list("pk", flat=True))
+        root = public_dicomweb_root()
+        text = b"[" + _SEPARATOR.join(lines[pk] for pk in ids) + b"]"
+        gzipped = igzip.compress(text.replace(_ROOT, root.encode()), 2)
+        etag = hashlib.sha256(gzipped).hexdigest()[:32]
+        key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
+        object_store().put(key, gzipped)
+    except ObjectMissing:
+        return None
+    except ObjectStoreError as error:
+        raise ArchiveUnavailable("the metadata can't be prepared now") from error
+    with transaction.atomic():
+        Series.objects.select_for_update().get(pk=series.pk)
+        present = SeriesDocument.objects.filter(series=series).first()
+        won = (present.object_key if present else None) == (old.object_key if old else None)
+        if won:
+            row, _ = SeriesDocument.objects.update_or_create(
+                series=series,
+                defaults={
+                    "version": version,
+                    "instance_ids": ids,
+                    "object_key": key,
+                    "object_size": len(gzipped),
+                    "root": root,
+                    "etag": etag,
+                },
+            )
+            MetadataFragment.objects.filter(pk__in=[f.pk for f in fragments]).delete()
+    stale = key if not won else (old.object_key if old else None)
+    if stale:
+        try:
+            object_store().delete(stale)
+        except ObjectStoreError:
+            log.warning("a replaced metadata document could not be removed: %s", stale)
+    return row if won else None

@@ -1,0 +1,198 @@
+"""What is stored: the index of the objects in the object store (PS3.3 A.1.2 hierarchy), its news and its open tasks.
+
+Text columns that are matched carry the ``C`` collation, so that one btree index serves equality, prefixes and ranges.
+``answer`` columns hold ready DICOM JSON objects (PS3.18 F.2); ``archive.answers`` writes them.
+"""
+
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models.functions import Now
+
+
+def _text(**options: object) -> "models.TextField[str, str]":
+    return models.TextField(db_collation="C", blank=True, default="", **options)  # type: ignore[arg-type]
+
+
+class Patient(models.Model):
+    """A person, identified by Patient ID and its issuer (PS3.3 C.2.2).
+
+    An object without a Patient ID belongs to nobody known: its study gets a patient of its own
+    (``unidentified_study_uid``), so that two strangers never become one.
+    """
+
+    patient_id = _text()
+    issuer_of_patient_id = _text()
+    unidentified_study_uid = _text()
+    patient_name = _text()
+    patient_name_key = _text()
+    patient_birth_date = _text()
+    patient_sex = _text()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["patient_id", "issuer_of_patient_id", "unidentified_study_uid"], name="patient_identity"
+            )
+        ]
+        indexes = [
+            GinIndex(OpClass("patient_name_key", name="gin_trgm_ops"), name="patient_name_trigram"),
+            models.Index(fields=["patient_birth_date"], name="patient_birth_date"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Patient {self.pk}"
+
+
+class Study(models.Model):
+    """A study (PS3.3 C.7.2) with the counts that QIDO-RS returns (PS3.18 table 10.6.3-3) kept up at ingest."""
+
+    patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    study_instance_uid = models.TextField(db_collation="C", unique=True)
+    study_date = _text()
+    study_time = _text()
+    accession_number = _text()
+    study_id = _text()
+    study_description = _text()
+    referring_physician_name = _text()
+    referring_physician_name_key = _text()
+    timezone_offset_from_utc = _text()
+    modalities_in_study = ArrayField(models.TextField(), default=list)
+    number_of_study_related_series = models.IntegerField(default=0)
+    number_of_study_related_instances = models.IntegerField(default=0)
+    answer = models.TextField(default="{}")
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "studies"
+        indexes = [
+            models.Index(fields=["-study_date", "-study_time", "-id"], name="study_list"),
+            models.Index(fields=["accession_number"], name="study_accession"),
+            models.Index(fields=["study_id"], name="study_study_id"),
+            GinIndex(fields=["modalities_in_study"], name="study_modalities"),
+            GinIndex(OpClass("referring_physician_name_key", name="gin_trgm_ops"), name="study_referrer_trigram"),
+        ]
+
+    def __str__(self) -> str:
+        return self.study_instance_uid
+
+
+class Series(models.Model):
+    """A series of one study (PS3.3 C.7.3). ``version`` counts its changes; its metadata document names one of them."""
+
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
+    series_instance_uid = models.TextField(db_collation="C")
+    modality = _text()
+    series_number = models.BigIntegerField(null=True)
+    series_description = _text()
+    performed_procedure_step_start_date = _text()
+    performed_procedure_step_start_time = _text()
+    body_part_examined = _text()
+    protocol_name = _text()
+    station_name = _text()
+    request_attributes = models.TextField(default="", blank=True)
+    number_of_series_related_instances = models.IntegerField(default=0)
+    version = models.IntegerField(default=0)
+    answer = models.TextField(default="{}")
+    thumbnail_key = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name_plural = "series"
+        constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_identity")]
+        indexes = [models.Index(fields=["series_instance_uid"], name="series_uid")]
+
+    def __str__(self) -> str:
+        return self.series_instance_uid
+
+
+class Instance(models.Model):
+    """One composite object: where its bytes are, and what a reader needs to find a frame without opening it."""
+
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
+    sop_instance_uid = models.TextField(db_collation="C", unique=True)
+    sop_class_uid = _text()
+    transfer_syntax_uid = _text()
+    instance_number = models.BigIntegerField(null=True)
+    content_date = _text()
+    content_time = _text()
+    rows = models.IntegerField(null=True)
+    columns = models.IntegerField(null=True)
+    bits_allocated = models.IntegerField(null=True)
+    number_of_frames = models.IntegerField(null=True)
+    patient_mismatch = models.BooleanField(default=False)
+    object_key = models.TextField()
+    object_size = models.BigIntegerField()
+    object_sha256 = models.BinaryField()
+    header_length = models.BigIntegerField()
+    pixels = models.JSONField(null=True)
+    frame_table = models.BinaryField(null=True)
+    bulk = models.JSONField(null=True)
+    answer = models.TextField(default="{}")
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [models.Index(fields=["series", "instance_number", "id"], name="instance_order")]
+
+    def __str__(self) -> str:
+        return self.sop_instance_uid
+
+
+class SeriesDocument(models.Model):
+    """The prepared metadata of a series at one ``version``: a gzip DICOM JSON array in the object store.
+
+    ``instance_ids`` names the instance of each line; ``root`` is the DICOMweb root its BulkDataURIs carry.
+    """
+
+    series = models.OneToOneField(Series, on_delete=models.CASCADE, primary_key=True, related_name="document")
+    version = models.IntegerField()
+    instance_ids = ArrayField(models.BigIntegerField())
+    object_key = models.TextField()
+    object_size = models.BigIntegerField()
+    root = models.TextField()
+    etag = models.TextField()
+
+
+class MetadataFragment(models.Model):
+    """The metadata of one stored batch of a series, not yet in the series' document.
+
+    ``lines`` is gzip of one DICOM JSON object a line, in the order of ``instance_ids``.
+    """
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="fragments")
+    instance_ids = ArrayField(models.BigIntegerField())
+    lines = models.BinaryField()
+
+
+class ChangeFeedEntry(models.Model):
+    """What happened to the archive, in order, written in the transaction of the change."""
+
+    sequence = models.BigAutoField(primary_key=True)
+    action = models.TextField()
+    study_instance_uid = models.TextField(db_collation="C")
+    series_instance_uid = models.TextField(db_collation="C")
+    sop_instance_uid = models.TextField(db_collation="C")
+    created_at = models.DateTimeField(db_default=Now())
+
+
+class OutboxEntry(models.Model):
+    """A task that must run, written in the transaction that made it necessary; gone once the task is done.
+
+    One row stands for all open wishes of the same ``kind`` and ``subject``; ``generation`` grows with each further
+    wish, so that a task which began before the last wish doesn't remove it.
+    """
+
+    kind = models.TextField()
+    subject = models.TextField()
+    generation = models.IntegerField(default=1)
+    attempts = models.IntegerField(default=0)
+    not_before = models.DateTimeField(db_default=Now())
+    dead = models.BooleanField(default=False)
+    last_error = models.TextField(default="", blank=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["kind", "subject"], name="outbox_subject")]
+        indexes = [models.Index(fields=["not_before"], name="outbox_due", condition=models.Q(dead=False))]

@@ -1,0 +1,122 @@
+"""Pictures of what is stored: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4)."""
+
+import io
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pydicom
+
+from archive.errors import ArchiveUnavailable, NotFound, NotRenderable
+from archive.frames import Frames, frames_of
+from archive.locate import Located, locate_by_pk
+from archive.models import Instance, Series
+from archive.object_store import object_store
+from archive.object_store.errors import ObjectStoreError
+from archive.payload import Payload, in_memory, open_range
+from archive.retrieve import header
+from dicom.errors import DicomError
+from dicom.rendering import Window, render_frame
+
+log = logging.getLogger("archive.pictures")
+
+THUMBNAIL_EDGE = 256
+THUMBNAIL_QUALITY = 85
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """How a picture is drawn (PS3.18 8.3.5): ``viewport`` is (width, height) in pixels, ``quality`` 1 to 100."""
+
+    media_type: str = "image/jpeg"
+    window: Window | None = None
+    viewport: tuple[int, int] | None = None
+    quality: int = 90
+
+
+def render(instance: Located, number: int, rendering: Rendering) -> bytes:
+    """One frame as a picture. Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame."""
+    try:
+        frames = frames_of(instance)
+    except NotFound as error:
+        raise NotRenderable("the instance has no pixel data to draw") from error
+    return _draw(frames, number, rendering)
+
+
+def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
+    data_set = pydicom.dcmread(io.BytesIO(header(frames.instance)), stop_before_pixels=True, force=True)
+    try:
+        return render_frame(
+            frames.decode(number),
+            data_set,
+            frame_number=number,
+            window=rendering.window,
+            viewport=rendering.viewport,
+            quality=rendering.quality,
+            media_type=rendering.media_type,
+        )
+    except DicomError as error:
+        raise NotRenderable(str(error)) from error
+
+
+def representative_frame(instance: Located) -> int:
+    """The frame that stands for an instance: the middle one (PS3.18 10.4.1.1.4 leaves the choice to the server)."""
+    frames = instance.pixels.number_of_frames if instance.pixels else 1
+    return max(1, (frames + 1) // 2)
+
+
+def instance_thumbnail(instance: Located, number: int | None = None) -> bytes:
+    """A small JPEG of frame ``number`` of one instance, by default of the one that stands for it."""
+    rendering = Rendering(viewport=(THUMBNAIL_EDGE, THUMBNAIL_EDGE), quality=THUMBNAIL_QUALITY)
+    return render(instance, number or representative_frame(instance), rendering)
+
+
+def series_thumbnail(series: Series) -> Payload:
+    """The JPEG thumbnail of a series: the one a worker prepared, else made on the spot."""
+    if series.thumbnail_key:
+        try:
+            size = object_store().size(series.thumbnail_key)
+            return Payload(size, open_range(series.thumbnail_key, 0, size))
+        except ObjectStoreError:
+            log.warning("a prepared thumbnail is missing: %s", series.thumbnail_key)
+    return in_memory(_series_picture(series))
+
+
+def study_thumbnail(series: list[Series]) -> Payload:
+    """The JPEG thumbnail of a study: that of its first series that has a picture. Raises ``NotRenderable``."""
+    for candidate in sorted(series, key=lambda e: not e.thumbnail_key):
+        try:
+            return series_thumbnail(candidate)
+        except NotRenderable:
+            continue
+    raise NotRenderable("the study has no pixel data to draw")
+
+
+def prepare_thumbnail(subject: str) -> None:
+    """The task: draw the thumbnail of the series with this primary key and keep it as an object."""
+    series = Series.objects.filter(pk=int(subject)).first()
+    if series is None:
+        return
+    try:
+        picture = _series_picture(series)
+    except NotRenderable:
+        return
+    key = f"derived/thumbnails/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.jpg"
+    try:
+        object_store().put(key, picture)
+        Series.objects.filter(pk=series.pk).update(thumbnail_key=key)
+        if series.thumbnail_key:
+            object_store().delete(series.thumbnail_key)
+    except ObjectStoreError as error:
+        raise ArchiveUnavailable("the thumbnail can't be kept now") from error
+
+
+def _series_picture(series: Series) -> bytes:
+    """The picture of the middle instance that has frames."""
+    pictured = Instance.objects.filter(series=series, frame_table__isnull=False)
+    count = pictured.count()
+    if not count:
+        raise NotRenderable("the series has no pixel data to draw")
+    middle = pictured.order_by("instance_number", "id").values_list("pk", flat=True)[count // 2]
+    return instance_thumbnail(locate_by_pk(middle))

@@ -1,0 +1,49 @@
+"""The way out for whole objects and bulk values: found by an index look-up, read by range, sent as stored."""
+
+from typing import Any
+
+import numpy as np
+
+from archive.errors import NotFound
+from archive.locate import Located
+from archive.models import Instance
+from archive.payload import Payload, in_memory, inflated, open_range, read_range
+
+# VR -> bytes of one value that change place between byte orders (PS3.5 7.3)
+_WORDS = {
+    **dict.fromkeys(("AT", "OW", "US", "SS"), 2),
+    **dict.fromkeys(("OL", "OF", "UL", "SL", "FL"), 4),
+    **dict.fromkeys(("OD", "OV", "FD", "UV", "SV"), 8),
+}
+
+
+def open_object(instance: Located) -> Payload:
+    """The Part 10 object byte for byte as it was received; its first piece is in hand when this returns."""
+    return Payload(instance.object_size, open_range(instance.object_key, 0, instance.object_size))
+
+
+def open_bulk_value(instance: Located, path: str) -> Payload:
+    """The value at ``path`` (``54000100/1/54001010``), little endian. Raises ``NotFound``."""
+    table: dict[str, list[Any]] | None = Instance.objects.values_list("bulk", flat=True).get(pk=instance.pk)
+    entry = (table or {}).get(path)
+    if entry is None:
+        raise NotFound("no bulk value at this place")
+    vr, offset, length = entry
+    if instance.transfer_syntax.deflated:
+        with inflated(instance.object_key, instance.object_size) as source:
+            return in_memory(source.read_at(offset, length))
+    if not instance.transfer_syntax.little_endian:
+        return in_memory(little_endian(read_range(instance.object_key, offset, length), vr))
+    return Payload(length, open_range(instance.object_key, offset, length))
+
+
+def header(instance: Located) -> bytes:
+    """The bytes of the object before its pixel data; the whole object where the data set is deflated."""
+    return read_range(instance.object_key, 0, instance.header_length)
+
+
+def little_endian(data: bytes, vr: str) -> bytes:
+    """Big-endian values of ``vr`` as little endian ones."""
+    width = _WORDS.get(vr, 1)
+    whole = len(data) // width * width
+    return np.frombuffer(data[:whole], f"u{width}").byteswap().tobytes() + data[whole:]

@@ -1,0 +1,188 @@
+"""The one way in: a stream of bytes becomes a durable object, then a visible instance (PS3.18 10.5, PS3.4 annex B).
+
+Bytes first, index second, news last. The object is durable before its row is committed, so a row never points at
+nothing; an object whose row was never committed is an orphan that nobody can see.
+"""
+
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected, SerializationFailure
+
+from archive.errors import ArchiveUnavailable
+from archive.index import Indexed, index
+from archive.index_rows import StoredObject
+from archive.intake import COERCION, DUPLICATE_SOP_INSTANCE, Received, Stored, Terms, receive, translated
+from archive.object_store import object_store
+from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
+from archive.object_store.port import ObjectStore
+
+__all__ = ["Batching", "Record", "Stored", "store"]
+
+log = logging.getLogger("archive.store")
+
+# PostgreSQL ends one of two transactions that wait for each other; the one that was ended just has to come again.
+_COLLISIONS = (DeadlockDetected, SerializationFailure)
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """How much is gathered before it is made durable and visible together, and how large one object may be."""
+
+    instances: int
+    total_bytes: int
+    object_bytes: int
+
+
+Record = Callable[[Sequence[Stored]], None]
+
+
+def store(
+    objects: Iterable[Iterable[bytes]],
+    *,
+    batching: Batching,
+    record: Record,
+    study_instance_uid: str | None = None,
+    permitted: Callable[[str], bool] = lambda study_instance_uid: True,
+) -> Iterator[Stored]:
+    """Store each of ``objects`` (the pieces of one Part 10 object), in order; yields one ``Stored`` for each.
+
+    ``study_instance_uid`` refuses objects of other studies (PS3.18 10.5.1.1), ``permitted`` those of studies that the
+    caller may not add to. ``record`` is called with the outcome of each batch, inside the transaction that makes it
+    visible; it may be called again if that transaction has to be repeated. Raises ``ArchiveUnavailable`` or
+    ``ArchiveFull`` when a batch could not be stored; batches before it stay. An error raised by ``objects`` itself
+    discards what is not yet durable.
+    """
+    keeper = object_store()
+    terms = Terms(batching.object_bytes, study_instance_uid, permitted)
+    batch: list[Received | Stored] = []
+    try:
+        for pieces in objects:
+            batch.append(receive(keeper, pieces, terms))
+            waiting = _received(batch)
+            full = sum(item.staged.size for item in waiting) >= batching.total_bytes
+            if len(batch) >= batching.instances or full:
+                yield from _flush(keeper, batch, record)
+                batch = []
+        if batch:
+            yield from _flush(keeper, batch, record)
+    finally:
+        for item in _received(batch):
+            item.discard()
+
+
+def _received(batch: Sequence[Received | Stored]) -> list[Received]:
+    return [item for item in batch if isinstance(item, Received)]
+
+
+def _flush(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record) -> list[Stored]:
+    """Make a batch durable, then visible; a failure leaves nothing of it visible."""
+    try:
+        return _commit(keeper, batch, record)
+    except ObjectStoreError as error:
+        raise translated(error) from error
+    except (OperationalError, InterfaceError) as error:
+        log.warning("the index can't be reached: %s", type(error).__name__)
+        raise ArchiveUnavailable("the index can't be reached now; nothing of this batch is confirmed") from error
+    finally:
+        for item in _received(batch):
+            item.discard()
+
+
+def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record) -> list[Stored]:
+    received = _received(batch)
+    known = _known_objects(item.uid for item in received)
+    fresh: dict[str, Received] = {}
+    for item in received:
+        if item.uid not in known:
+            fresh.setdefault(item.uid, item)
+    folder = datetime.now(UTC).strftime("instances/%Y/%m/%d/%H-%M")
+    keys = {uid: f"{folder}/{uuid4().hex}.dcm" for uid in fresh}
+    objects = [StoredObject(i.parsed, keys[uid], i.staged.size, i.staged.sha256) for uid, i in fresh.items()]
+    results: list[Stored] = []
+
+    def settle(indexed: Indexed) -> None:
+        hashes = known | _known_objects(indexed.known)
+        hashes |= {uid: fresh[uid].staged.sha256 for uid in indexed.created}
+        results[:] = [
+            item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, hashes)
+            for item in batch
+        ]
+        record(results)
+
+    with _unless_indexed(keeper, keys.values()):
+        if fresh:
+            keeper.publish([(item.staged, keys[uid]) for uid, item in fresh.items()])
+        indexed = _with_patience(lambda: index(objects, settle))
+    # Another writer was first with these; this copy was never visible.
+    _remove(keeper, [keys[uid] for uid in indexed.known])
+    return results
+
+
+def _with_patience(call: Callable[[], Indexed]) -> Indexed:
+    """Call until no other writer is in the way; raises what the last attempt raised."""
+    for attempt in range(1, _ATTEMPTS):
+        try:
+            return call()
+        except OperationalError as error:
+            if not isinstance(error.__cause__, _COLLISIONS):
+                raise
+            log.info("two writers were in each other's way (attempt %s); trying again", attempt)
+            time.sleep(random.uniform(0, 0.1 * attempt))  # noqa: S311 - spreads the writers, guards nothing
+    return call()
+
+
+@contextlib.contextmanager
+def _unless_indexed(keeper: ObjectStore, keys: Iterable[str]) -> Iterator[None]:
+    """Remove objects that surely no row points at; where it isn't known whether the commit came through they stay."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, ObjectStoreUnavailable):
+        raise
+    except BaseException:
+        _remove(keeper, keys)
+        raise
+
+
+def _remove(keeper: ObjectStore, keys: Iterable[str]) -> None:
+    for key in keys:
+        try:
+            keeper.delete(key)
+        except ObjectStoreError as error:
+            log.warning("an object that nothing points at could not be removed: %s", error)
+
+
+def _known_objects(uids: Iterable[str]) -> dict[str, bytes]:
+    """SHA-256 of the stored object of each SOP Instance UID that is in the index."""
+    wanted = list(uids)
+    if not wanted:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT sop_instance_uid, object_sha256 FROM archive_instance WHERE sop_instance_uid = ANY(%s)", [wanted]
+        )
+        return {uid: bytes(sha256) for uid, sha256 in cursor.fetchall()}
+
+
+def _settled(item: Received, first: bool, indexed: Indexed, hashes: dict[str, bytes]) -> Stored:
+    """What became of an object: new, the same bytes again (fine), or other bytes under a known UID (refused).
+
+    ``first`` is true for the object of the batch that was offered to the index under its UID.
+    """
+    if first and item.uid in indexed.created:
+        if item.uid not in indexed.patient_mismatch:
+            return item.kept()
+        text = "the study is already known under another Patient ID (0010,0020) or issuer; it stays with that patient"
+        return item.warned(COERCION, text)
+    if item.staged.sha256 == hashes[item.uid]:
+        return item.kept(duplicate=True)
+    text = "a different object is stored under this SOP Instance UID (0008,0018); nothing was overwritten"
+    return item.refused(DUPLICATE_SOP_INSTANCE, text)
