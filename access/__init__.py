@@ -1,0 +1,1 @@
+"""Who may see what: principals, roles, sign-in and the one scope."""

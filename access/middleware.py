@@ -1,0 +1,110 @@
+"""Nothing answers without a principal but what says so; sessions end when idle or old."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY, logout
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
+from rest_framework.exceptions import AuthenticationFailed
+
+from access.authentication import authenticate, challenge, forget
+from access.trail import event
+from audit.kinds import SIGN_OUT
+from audit.record import AuditUnavailable, record
+
+Answer = Callable[[HttpRequest], HttpResponseBase]
+View = TypeVar("View", bound=Callable[..., Any])
+RENEW_SECONDS = 60
+SIGNED_IN_AT = "signed_in_at"
+SEEN_AT = "seen_at"
+_OPEN = "open_to_all"
+_log = logging.getLogger(__name__)
+
+
+def open_to_all(view: View) -> View:
+    """Mark a view that answers without a principal. Every use is listed in tests/access/test_every_url.py."""
+    setattr(view, _OPEN, True)
+    return view
+
+
+class SignInRequired:
+    """Deny by default: a view runs only for a proved principal, unless it is marked ``open_to_all``.
+
+    A browser that asks for a page is sent to the sign-in page; everything else gets 401 (RFC 9457 body).
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Pass on; the decision needs the view (``process_view``)."""
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        """401 or the way to the sign-in page, or None to go on."""
+        if getattr(view, _OPEN, False):
+            return None
+        try:
+            if authenticate(request) is not None:
+                return None
+            detail = "sign in, or send a Bearer token"
+        except AuthenticationFailed as error:
+            detail = str(error.detail)
+        return refuse(request, detail)
+
+
+def refuse(request: HttpRequest, detail: str) -> HttpResponse:
+    """The answer to somebody unknown."""
+    page = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(settings.API_PREFIXES)
+    if page and "Authorization" not in request.headers:
+        there = request.get_full_path() if request.method in ("GET", "HEAD") else settings.LOGIN_REDIRECT_URL
+        return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': there})}")
+    problem = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": detail}
+    response = JsonResponse(problem, status=401, content_type="application/problem+json")
+    response["WWW-Authenticate"] = challenge(request)
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+class AbsoluteSessionLimit:
+    """End a session that is idle for ``PACS.idle_minutes`` or older than ``PACS.session_hours``.
+
+    The time of the last request is written at most once a minute, so that reading frames doesn't write the session.
+    """
+
+    def __init__(self, get_response: Answer) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """End the session or renew it, then pass on."""
+        if settings.SESSION_COOKIE_NAME in request.COOKIES and "Authorization" not in request.headers:
+            self._look_at(request)
+        return self.get_response(request)
+
+    def _look_at(self, request: HttpRequest) -> None:
+        signed_in = request.session.get(SIGNED_IN_AT)
+        now = time.time()
+        if signed_in is None:
+            if SESSION_KEY in request.session:
+                request.session[SIGNED_IN_AT] = request.session[SEEN_AT] = now
+            return
+        idle = settings.PACS.idle_minutes * 60
+        seen = request.session.get(SEEN_AT, signed_in)
+        if now - seen > idle or now - signed_in > settings.PACS.session_hours * 3600:
+            self._end(request, "idle" if now - seen > idle else "session_hours")
+        elif now - seen > min(RENEW_SECONDS, idle / 4):
+            request.session[SEEN_AT] = now
+
+    def _end(self, request: HttpRequest, rule: str) -> None:
+        """Sign out even if the trail is away: an ended session shows nothing to anybody."""
+        principal = authenticate(request)
+        logout(request)
+        forget(request)
+        try:
+            record([event(request, SIGN_OUT, principal, rule=rule, outcome_description="the session timed out")])
+        except AuditUnavailable:
+            _log.exception("a session that timed out is not in the trail")

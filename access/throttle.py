@@ -1,0 +1,58 @@
+"""Guessing is slow: so many failures for a name from an address, and for an address, within a window."""
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Count, Min
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from access.models import SignInAttempt
+
+WINDOW = timedelta(minutes=15)
+PER_NAME = 10
+PER_ADDRESS = 100
+
+
+class TooManyAttempts(Exception):
+    """Too many failures; ``retry_after`` seconds from now the oldest is forgotten."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("too many failed sign-ins")
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that counts as a failure until it is forgiven."""
+
+    name_key: str
+    rows: tuple[int, ...]
+
+
+def attempt(name: str, address: str) -> Attempt:
+    """Count an attempt before it is decided, so that many at once can't slip through; raises TooManyAttempts.
+
+    Names are counted whether they exist or not. An attempt that is refused here doesn't lengthen the wait.
+    """
+    now = timezone.now()
+    limits = {_key("name", name.casefold(), address): PER_NAME, _key("address", address): PER_ADDRESS}
+    SignInAttempt.objects.filter(at__lt=now - WINDOW).delete()
+    rows = tuple(row.pk for row in SignInAttempt.objects.bulk_create(SignInAttempt(key=key) for key in limits))
+    counts = SignInAttempt.objects.filter(key__in=limits).values("key").annotate(count=Count("pk"), oldest=Min("at"))
+    waits = [entry["oldest"] + WINDOW - now for entry in counts if entry["count"] > limits[entry["key"]]]
+    if waits:
+        SignInAttempt.objects.filter(pk__in=rows).delete()
+        raise TooManyAttempts(max(1, math.ceil(max(waits).total_seconds())))
+    return Attempt(next(iter(limits)), rows)
+
+
+def forgive(attempt: Attempt) -> None:
+    """The attempt succeeded: it and the earlier failures of that name from that address no longer count."""
+    SignInAttempt.objects.filter(key=attempt.name_key).delete()
+    SignInAttempt.objects.filter(pk__in=attempt.rows).delete()
+
+
+def _key(*parts: str) -> str:
+    return salted_hmac("access.throttle", "\0".join(parts), algorithm="sha256").hexdigest()

@@ -1,0 +1,106 @@
+"""``/oauth/token/`` and ``/oauth/revoke/``: client credentials (RFC 6749 4.4), revocation (RFC 7009), the trail."""
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from oauth2_provider.views import RevokeTokenView
+from oauth2_provider.views import TokenView as OAuthTokenView
+
+from access.models import Client
+from access.throttle import TooManyAttempts, attempt, forgive
+from access.trail import event
+from audit.kinds import SIGN_IN, SIGN_IN_FAILED, SIGN_OUT, EventKind, Outcome
+from audit.record import record
+
+
+class _OnTrail:
+    """What both endpoints share: guessing is slow, and what happens commits together with its event."""
+
+    kind: ClassVar[EventKind]
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The library's answer; 400 for text that no client has, 429 after too many failures."""
+        client_id = _client_id(request)
+        if any("\0" in text for text in (client_id, *request.POST.values())):
+            return JsonResponse({"error": "invalid_request"}, status=400)
+        try:
+            tried = attempt(client_id, getattr(request, "client_address", ""))
+        except TooManyAttempts as error:
+            _record(request, SIGN_IN_FAILED, client_id, reason=str(error))
+            return JsonResponse({"error": "slow_down"}, status=429, headers={"Retry-After": str(error.retry_after)})
+        with transaction.atomic():
+            response: HttpResponse = super().post(request, *args, **kwargs)  # type: ignore[misc]
+            if response.status_code != 200:
+                _record(request, SIGN_IN_FAILED, client_id, reason=f"refused with status {response.status_code}")
+                return response
+            _record(request, self.kind, client_id, token=self.token(request, response))
+        forgive(tried)
+        return response
+
+    def token(self, request: HttpRequest, response: HttpResponse) -> str:
+        """The token that this is about."""
+        raise NotImplementedError
+
+
+class Token(_OnTrail, OAuthTokenView):  # type: ignore[misc]
+    """Issue a token: 200; 400 and 401 as RFC 6749 5.2 has them. A token that isn't on the trail doesn't exist."""
+
+    kind = SIGN_IN
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Client credentials alone."""
+        if request.POST.get("grant_type") != "client_credentials":
+            return JsonResponse({"error": "unsupported_grant_type"}, status=400)
+        return super().post(request, *args, **kwargs)
+
+    def token(self, request: HttpRequest, response: HttpResponse) -> str:
+        """The token issued."""
+        return str(json.loads(response.content)["access_token"])
+
+
+class Revoke(_OnTrail, RevokeTokenView):  # type: ignore[misc]
+    """Revoke a token of the client that asks: 200 whether there was one or not (RFC 7009 2.2), else 401."""
+
+    kind = SIGN_OUT
+
+    def token(self, request: HttpRequest, response: HttpResponse) -> str:
+        """The token named."""
+        return request.POST.get("token", "")
+
+
+def _record(request: HttpRequest, kind: EventKind, client_id: str, *, token: str = "", reason: str = "") -> None:
+    client = Client.objects.filter(client_id=client_id).first()
+    record(
+        [
+            event(
+                request,
+                kind,
+                None,
+                principal_kind="client" if client else "anonymous",
+                principal_id=str(client.external_id) if client else "",
+                principal_name=client.name if client else "",
+                roles=(client.role,) if client else (),
+                auth_method="oauth2",
+                token_id=hashlib.sha256(token.encode()).hexdigest()[:32] if token else "",
+                outcome=Outcome.MINOR_FAILURE if reason else Outcome.SUCCESS,
+                outcome_description=reason,
+                decision="deny" if reason else "allow",
+            )
+        ]
+    )
+
+
+def _client_id(request: HttpRequest) -> str:
+    """The name the client gives itself: HTTP Basic, else the form (RFC 6749 2.3.1). "" if there is none."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            return base64.b64decode(encoded, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            return ""
+    return request.POST.get("client_id", "")

@@ -1,0 +1,42 @@
+"""From a request to an AccessEvent: who, from where, with which request."""
+
+from dataclasses import replace
+from typing import Any
+
+from django.http import HttpRequest
+
+from access.principal import Principal
+from audit.kinds import EventKind
+from audit.record import NewAccessEvent
+
+
+def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **fields: Any) -> NewAccessEvent:
+    """An event about ``request``; ``fields`` are further fields of NewAccessEvent.
+
+    ``path`` is the route's template, so that no identifier stands in it; what was asked belongs in ``query``.
+    """
+    match = request.resolver_match
+    described = NewAccessEvent(
+        kind=kind,
+        principal_kind=principal.kind if principal else "anonymous",
+        principal_id=principal.id if principal else "",
+        principal_name=principal.name if principal else "",
+        auth_method=principal.auth_method if principal else "",
+        token_id=principal.token_id if principal else "",
+        roles=principal.roles if principal else (),
+        source_ip=getattr(request, "client_address", ""),
+        user_agent=request.headers.get("User-Agent", "")[:512],
+        request_id=getattr(request, "request_id", ""),
+        method=request.method or "",
+        path=f"/{match.route}" if match else "",
+    )
+    return replace(described, **fields)
+
+
+def system_event(kind: EventKind, description: str, **fields: Any) -> NewAccessEvent:
+    """An event of the command line or a worker, where nobody signed in."""
+    return replace(
+        NewAccessEvent(kind=kind, principal_kind="system", principal_name="command line", auth_method="shell"),
+        outcome_description=description,
+        **fields,
+    )
