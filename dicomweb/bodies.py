@@ -1,0 +1,27 @@
+"""Bodies of the Retrieve transaction: one representation alone, or several as multipart/related (PS3.18 8.6)."""
+
+from collections.abc import Sequence
+
+from django.http import HttpResponseBase, StreamingHttpResponse
+
+from archive.payload import Payload
+from dicomweb.multipart import OutPart, multipart_content_type, multipart_length, new_boundary, write_multipart
+
+
+def single_part(payload: Payload, content_type: str) -> HttpResponseBase:
+    """One representation as the whole body."""
+    response = StreamingHttpResponse(payload.pieces, content_type=content_type)
+    response["Content-Length"] = str(payload.length)
+    return response
+
+
+def multipart_response(parts: Sequence[OutPart], media_type: str) -> HttpResponseBase:
+    """``parts`` as multipart/related, with Content-Length where every length is known."""
+    boundary = new_boundary()
+    response = StreamingHttpResponse(
+        write_multipart(parts, boundary), content_type=multipart_content_type(media_type, boundary)
+    )
+    length = multipart_length(parts, boundary)
+    if length is not None:
+        response["Content-Length"] = str(length)
+    return response

@@ -1,0 +1,80 @@
+"""WADO-RS: one bulk value, what a BulkDataURI in the metadata points to (PS3.18 10.4.1.1.5)."""
+
+import re
+
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from access.roles import Permission
+from archive import metadata
+from archive.errors import NotFound
+from archive.frames import Frames, frames_of
+from archive.locate import Address, Located, locate, locate_series
+from archive.retrieve import open_bulk_value
+from audit import kinds
+from dicomweb.bodies import multipart_response, single_part
+from dicomweb.frames import send_frames
+from dicomweb.media_types import Representation
+from dicomweb.multipart import OutPart
+from dicomweb.view import DicomwebView, dicomweb_root
+
+_OCTETS = "application/octet-stream"
+_PIXELS = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData", "7FE00010": "PixelData"}
+_ENCAPSULATED_DOCUMENT = "00420011"
+_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT = "00420012"
+_MIME = re.compile(r"[a-z]+/[a-zA-Z0-9.+-]+")
+
+
+class RetrieveBulkData(DicomwebView):
+    """``GET .../bulkdata/{tag}``, nested ones ``.../bulkdata/{tag}/{item}/{tag}``."""
+
+    permission = Permission.RETRIEVE
+    event = kinds.RETRIEVE
+
+    @extend_schema(
+        summary="Retrieve bulk data (PS3.18 10.4.1.1.5)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Request, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
+        """The value little endian; pixel data as its frames; a document also in its own media type."""
+        address = Address(study, series, instance)
+        located = locate(self.scope(request), address)[0]
+        frames = _frames_at(located, path)
+        if frames is not None:
+            return send_frames(self, request, frames, range(1, frames.count + 1))
+        payload = open_bulk_value(located, path)
+        chosen = self.negotiate(request, _offers(self._own_type(request, address, path)))
+        self.record_read(request, address, instance_count=1, bytes=payload.length, query=f"bulkdata={path}")
+        if not chosen.multipart:
+            return single_part(payload, chosen.media_type)
+        headers = [
+            ("Content-Type", chosen.media_type),
+            ("Content-Location", f"{dicomweb_root(request)}{address.path}/bulkdata/{path}"),
+        ]
+        return multipart_response([OutPart(headers, payload.length, payload.pieces)], chosen.media_type)
+
+    def _own_type(self, request: Request, address: Address, path: str) -> str | None:
+        """The media type that an encapsulated document says it has (PS3.3 C.24.2)."""
+        if path != _ENCAPSULATED_DOCUMENT or address.sop_instance_uid is None:
+            return None
+        series = locate_series(self.scope(request), address)[0]
+        values = metadata.instance_values(series, address.sop_instance_uid)
+        named = values.get(_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT, {}).get("Value")
+        text = str(named[0]) if isinstance(named, list) and named else ""
+        return text if _MIME.fullmatch(text) else None
+
+
+def _frames_at(located: Located, path: str) -> Frames | None:
+    """The frames that ``path`` stands for; ``None`` where the value is kept as it is (PS3.5 A.4 not followed)."""
+    if located.pixels is None or _PIXELS.get(path) != located.pixels.keyword:
+        return None
+    try:
+        return frames_of(located)
+    except NotFound:
+        return None
+
+
+def _offers(own_type: str | None) -> list[Representation]:
+    names = [_OCTETS, own_type] if own_type else [_OCTETS]
+    return [Representation(name, None, multipart) for multipart in (True, False) for name in names]

@@ -1,0 +1,88 @@
+"""ONE table: what went wrong -> HTTP status, stable code, what to do. Answers are problem details (RFC 9457)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from django.db import InterfaceError, OperationalError
+from django.http import HttpResponse
+from rest_framework import exceptions
+
+from archive.errors import ArchiveFull, ArchiveUnavailable, InvalidQuery, NotFound, NotRenderable
+from audit.record import AuditUnavailable
+from dicomweb.multipart import MediaTypeError, MultipartError
+
+RETRY_AFTER_SECONDS = 5
+
+
+class NotAcceptable(Exception):
+    """None of the representations that exist is one the client accepts."""
+
+
+class UnsupportedMediaType(Exception):
+    """The request's body is of a type that this resource does not take."""
+
+
+class BadRequest(Exception):
+    """A parameter of the request is malformed."""
+
+
+class BodyAborted(Exception):
+    """The client went away, or its body could not be read to its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """How an exception is answered. ``told`` says whether its own message goes to the client."""
+
+    status: int
+    code: str
+    title: str
+    told: bool = True
+
+
+PROBLEMS: Mapping[type[Exception], Problem] = {
+    NotFound: Problem(404, "not-found", "Not found"),
+    NotRenderable: Problem(406, "no-picture", "There is no such representation of this instance"),
+    NotAcceptable: Problem(406, "not-acceptable", "No acceptable representation"),
+    UnsupportedMediaType: Problem(415, "unsupported-media-type", "Unsupported media type"),
+    MediaTypeError: Problem(415, "unsupported-media-type", "Unsupported media type"),
+    MultipartError: Problem(400, "malformed-body", "Malformed multipart body"),
+    BodyAborted: Problem(400, "malformed-body", "The body ended early"),
+    InvalidQuery: Problem(400, "invalid-query", "Malformed query"),
+    BadRequest: Problem(400, "bad-request", "Malformed request"),
+    ArchiveFull: Problem(507, "archive-full", "No room"),
+    ArchiveUnavailable: Problem(503, "unavailable", "Temporarily unavailable"),
+    AuditUnavailable: Problem(503, "audit-unavailable", "Temporarily unavailable"),
+    OperationalError: Problem(503, "unavailable", "Temporarily unavailable", told=False),
+    InterfaceError: Problem(503, "unavailable", "Temporarily unavailable", told=False),
+    exceptions.NotAuthenticated: Problem(401, "not-authenticated", "Sign-in required"),
+    exceptions.AuthenticationFailed: Problem(401, "not-authenticated", "Sign-in required"),
+    exceptions.PermissionDenied: Problem(403, "forbidden", "Not permitted"),
+    exceptions.MethodNotAllowed: Problem(405, "method-not-allowed", "Method not allowed"),
+}
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """The row of the table for ``error``, by its class or the nearest base; ``None`` for a defect of ours."""
+    return next((PROBLEMS[base] for base in type(error).__mro__ if base in PROBLEMS), None)
+
+
+def problem_response(problem: Problem, detail: str, **more: Any) -> HttpResponse:
+    """``problem`` as ``application/problem+json``."""
+    body = {"type": "about:blank", "title": problem.title, "status": problem.status, "code": problem.code}
+    if detail:
+        body["detail"] = detail
+    response = HttpResponse(orjson.dumps(body | more), status=problem.status, content_type="application/problem+json")
+    if problem.status in (503, 507):
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def error_response(error: Exception) -> HttpResponse | None:
+    """The answer to ``error``; ``None`` if it isn't in the table."""
+    problem = problem_of(error)
+    if problem is None:
+        return None
+    return problem_response(problem, str(getattr(error, "detail", error)) if problem.told else "")

@@ -1,0 +1,124 @@
+"""WADO-RS: frames in the transfer syntax that the client prefers (PS3.18 10.4.1.1.6)."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.conf import settings
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from access.roles import Permission
+from archive.frames import Frames, frames_of
+from archive.locate import Address, locate
+from audit import kinds
+from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
+from dicomweb.bodies import multipart_response, single_part
+from dicomweb.errors import BadRequest
+from dicomweb.media_types import Representation
+from dicomweb.multipart import OutPart
+from dicomweb.view import DicomwebView, dicomweb_root
+
+_OCTETS = "application/octet-stream"
+_NUMBERS = re.compile(r"[0-9]{1,9}(,[0-9]{1,9})*")
+
+
+class RetrieveFrames(DicomwebView):
+    """``GET .../frames/{numbers}``."""
+
+    permission = Permission.RETRIEVE
+    event = kinds.RETRIEVE
+
+    @extend_schema(
+        summary="Retrieve frames (PS3.18 10.4.1.1.6)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
+    )
+    def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
+        """As stored wherever that is acceptable; decoded to Explicit VR Little Endian otherwise."""
+        wanted = frame_numbers(numbers)
+        frames = frames_of(locate(self.scope(request), Address(study, series, instance))[0])
+        return send_frames(self, request, frames, wanted)
+
+
+def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Sequence[int]) -> HttpResponseBase:
+    """The frames ``wanted``, at least one, in what the client prefers of what there is.
+
+    The first frame is in hand, and all are known to exist, before the status line.
+    """
+    chosen = view.negotiate(request, _offers(frames, single=len(wanted) == 1))
+    syntax = BY_UID[chosen.transfer_syntax_uid or EXPLICIT_VR_LITTLE_ENDIAN.uid]
+    lengths = [frames.length(number, syntax) for number in wanted]
+    first = frames.open(wanted[0], syntax)
+    lengths[0] = first.length
+    address = frames.instance.address
+    view.record_read(
+        request,
+        address,
+        instance_count=1,
+        bytes=sum(length or 0 for length in lengths),
+        query=f"frames={_spoken(wanted)}",
+    )
+    if not chosen.multipart:
+        return single_part(first, chosen.content_type)
+    base = f"{dicomweb_root(request)}{address.path}/frames"
+    parts = [
+        OutPart(
+            [("Content-Type", chosen.content_type), ("Content-Location", f"{base}/{number}")],
+            length,
+            first.pieces if at == 0 else _later(frames, number, syntax),
+        )
+        for at, (number, length) in enumerate(zip(wanted, lengths, strict=True))
+    ]
+    return multipart_response(parts, chosen.media_type)
+
+
+def frame_numbers(text: str) -> list[int]:
+    """The list of a frames resource, each number once. Raises ``BadRequest``."""
+    if not _NUMBERS.fullmatch(text):
+        raise BadRequest("frames: expected numbers from 1, separated by commas")
+    numbers = list(dict.fromkeys(int(part) for part in text.split(",")))
+    if 0 in numbers:
+        raise BadRequest("frames: frames are numbered from 1")
+    most = settings.PACS.limits.frames_per_request
+    if len(numbers) > most:
+        raise BadRequest(f"frames: at most {most} in one request")
+    return numbers
+
+
+def frame_number(text: str) -> int:
+    """The one frame of a resource that is a single picture. Raises ``BadRequest``."""
+    numbers = frame_numbers(text)
+    if len(numbers) > 1:
+        raise BadRequest("frames: one frame can be rendered in one request")
+    return numbers[0]
+
+
+def _offers(frames: Frames, *, single: bool) -> list[Representation]:
+    """As stored under both of its names, then decoded if it can be; multipart first."""
+    stored = frames.transfer_syntax
+    ways = [(_OCTETS, stored.uid, True)]
+    if stored.encapsulated and stored.media_type != _OCTETS:
+        ways.append((stored.media_type, stored.uid, True))
+    if stored.encapsulated and frames.decodable:
+        ways.append((_OCTETS, EXPLICIT_VR_LITTLE_ENDIAN.uid, False))
+    return [
+        Representation(media_type, uid, multipart, as_stored)
+        for multipart in ((True, False) if single else (True,))
+        for media_type, uid, as_stored in ways
+    ]
+
+
+def _later(frames: Frames, number: int, syntax: TransferSyntax) -> Iterator[bytes]:
+    """The pieces of a frame that is opened only when its turn comes."""
+    yield from frames.open(number, syntax).pieces
+
+
+def _spoken(numbers: Iterable[int]) -> str:
+    """Frame numbers for the trail, runs shortened: ``1-50,60``."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return ",".join(f"{low}-{high}" if low != high else str(low) for low, high in runs)

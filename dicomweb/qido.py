@@ -1,0 +1,105 @@
+"""QIDO-RS: the Search transaction (PS3.18 10.6) as a door to ``archive.search``."""
+
+import re
+from typing import ClassVar
+from urllib.parse import parse_qsl
+
+from django.conf import settings
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+
+from access.roles import Permission
+from archive.search import search
+from audit import kinds
+from dicom.attributes import Level
+from dicomweb.errors import BadRequest
+from dicomweb.media_types import Representation
+from dicomweb.query import parse_query
+from dicomweb.view import DicomwebView, dicomweb_root, json_response
+
+JSON = Representation("application/dicom+json", None, multipart=False)
+_SERVICE = "Lightbox"
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_PARAMETERS = [
+    OpenApiParameter("limit", OpenApiTypes.INT, description="at most so many answers"),
+    OpenApiParameter("offset", OpenApiTypes.INT, description="skip so many answers"),
+    OpenApiParameter("includefield", OpenApiTypes.STR, description="further attributes, or all"),
+    OpenApiParameter("fuzzymatching", OpenApiTypes.BOOL, description="person names by the beginning of any word"),
+    OpenApiParameter("PatientName", OpenApiTypes.STR, description="any indexed attribute by keyword or tag"),
+]
+
+
+class SearchView(DicomwebView):
+    """Search for studies, series or instances, alone or below a study or series."""
+
+    permission = Permission.SEARCH
+    event = kinds.SEARCH
+    level: ClassVar[Level]
+
+    def get(self, request: Request, study: str | None = None, series: str | None = None) -> HttpResponse:
+        """Answers as DICOM JSON; what was asked for in vain is named in ``Warning: 299`` (PS3.18 8.3.4)."""
+        self.negotiate(request, [JSON])
+        limits = settings.PACS.limits
+        parsed = parse_query(
+            _pairs(request.META.get("QUERY_STRING", "")),
+            self.level,
+            study_instance_uid=study,
+            series_instance_uid=series,
+            default_limit=limits.search_default_limit,
+            most=limits.search_limit,
+        )
+        found = search(parsed.query, self.scope(request), dicomweb_root(request))
+        self.record(
+            request,
+            query=request.META.get("QUERY_STRING", ""),
+            study_uids=[study] if study else [],
+            series_uid=series or "",
+            instance_count=len(found.answers),
+        )
+        response = json_response(f"[{','.join(found.answers)}]")
+        warnings = [f"The parameter {name} is not supported." for name in parsed.unsupported[:20]]
+        if found.truncated and (parsed.asked is None or parsed.asked > parsed.query.limit):
+            warnings.append(f"The number of answers exceeds the limit of {parsed.query.limit}.")
+        if warnings:
+            response["Warning"] = ", ".join(f'299 {_SERVICE}: "{_quotable(text)}"' for text in warnings)
+        return response
+
+
+@extend_schema(parameters=_PARAMETERS, responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT})
+class SearchStudies(SearchView):
+    """``GET /studies``."""
+
+    level = "study"
+
+
+@extend_schema(parameters=_PARAMETERS, responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT})
+class SearchSeries(SearchView):
+    """``GET /series`` and ``GET /studies/{study}/series``."""
+
+    level = "series"
+
+
+@extend_schema(parameters=_PARAMETERS, responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT})
+class SearchInstances(SearchView):
+    """``GET /instances`` and the same below a study or a series."""
+
+    level = "instance"
+
+
+def _pairs(query_string: str) -> list[tuple[str, str]]:
+    """Names and values of a query string, whose bytes WSGI hands over as Latin-1."""
+    try:
+        text = query_string.encode("latin-1").decode("utf-8")
+        if _BROKEN_ESCAPE.search(text):
+            raise BadRequest("the query string holds a percent sign that begins no percent-encoding")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except ValueError as error:
+        raise BadRequest("the query string is not percent-encoded UTF-8, or has too many parameters") from error
+
+
+def _quotable(text: str) -> str:
+    """Text fit for a quoted string in a header field: printable ASCII without quotes."""
+    return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)[:200]

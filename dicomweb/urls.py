@@ -1,0 +1,55 @@
+"""The resource table of the Studies Service (PS3.18 table 10.1-1)."""
+
+from django.urls import URLPattern, path, register_converter
+
+from dicomweb.bulkdata import RetrieveBulkData
+from dicomweb.frames import RetrieveFrames
+from dicomweb.metadata import RetrieveMetadata
+from dicomweb.qido import SearchInstances, SearchSeries
+from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
+from dicomweb.studies import Studies, Study
+from dicomweb.wado import RetrieveInstances
+
+
+class UIDConverter:
+    """A UID in a path; what is none finds nothing (404)."""
+
+    regex = r"[0-9.]{1,64}"
+
+    def to_python(self, value: str) -> str:
+        """The UID."""
+        return value
+
+    def to_url(self, value: str) -> str:
+        """The UID."""
+        return value
+
+
+register_converter(UIDConverter, "uid")
+
+_STUDY = "studies/<uid:study>"
+_SERIES = f"{_STUDY}/series/<uid:series>"
+_INSTANCE = f"{_SERIES}/instances/<uid:instance>"
+
+urlpatterns: list[URLPattern] = [
+    path("studies", Studies.as_view(), name="studies"),
+    path("series", SearchSeries.as_view(), name="all-series"),
+    path("instances", SearchInstances.as_view(), name="all-instances"),
+    path(_STUDY, Study.as_view(), name="study"),
+    path(f"{_STUDY}/metadata", RetrieveMetadata.as_view(), name="study-metadata"),
+    path(f"{_STUDY}/thumbnail", RetrieveThumbnail.as_view(), name="study-thumbnail"),
+    path(f"{_STUDY}/series", SearchSeries.as_view(), name="study-series"),
+    path(f"{_STUDY}/instances", SearchInstances.as_view(), name="study-instances"),
+    path(_SERIES, RetrieveInstances.as_view(), name="series"),
+    path(f"{_SERIES}/metadata", RetrieveMetadata.as_view(), name="series-metadata"),
+    path(f"{_SERIES}/thumbnail", RetrieveThumbnail.as_view(), name="series-thumbnail"),
+    path(f"{_SERIES}/instances", SearchInstances.as_view(), name="series-instances"),
+    path(_INSTANCE, RetrieveInstances.as_view(), name="instance"),
+    path(f"{_INSTANCE}/metadata", RetrieveMetadata.as_view(), name="instance-metadata"),
+    path(f"{_INSTANCE}/rendered", RetrieveRendered.as_view(), name="instance-rendered"),
+    path(f"{_INSTANCE}/thumbnail", RetrieveThumbnail.as_view(), name="instance-thumbnail"),
+    path(f"{_INSTANCE}/frames/<str:numbers>", RetrieveFrames.as_view(), name="frames"),
+    path(f"{_INSTANCE}/frames/<str:numbers>/rendered", RetrieveRendered.as_view(), name="frames-rendered"),
+    path(f"{_INSTANCE}/frames/<str:numbers>/thumbnail", RetrieveThumbnail.as_view(), name="frames-thumbnail"),
+    path(f"{_INSTANCE}/bulkdata/<path:path>", RetrieveBulkData.as_view(), name="bulkdata"),
+]
