@@ -1,0 +1,77 @@
+"""What every request and answer carries: an id, the client's address, and the headers that keep browsers strict."""
+
+import ipaddress
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
+# Pages that need more (the viewer, the API's documentation) set their own header; these fill what is missing.
+DEFAULT_HEADERS: Final[Mapping[str, str]] = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Frame-Options": settings.X_FRAME_OPTIONS,
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+}
+
+
+class RequestContext:
+    """Sets ``request.request_id`` and ``request.client_address``; answers with ``X-Request-ID`` and the headers above.
+
+    A client may name its request (1 to 64 characters of ``A-Za-z0-9._:-``), so that its log and our trail meet.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Mark the request, pass it on, complete the answer."""
+        offered = request.headers.get("X-Request-ID", "")
+        request_id = offered if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+        request.request_id = request_id  # type: ignore[attr-defined]
+        request.client_address = client_address(  # type: ignore[attr-defined]
+            request.META.get("REMOTE_ADDR", ""),
+            request.headers.get("X-Forwarded-For", ""),
+            settings.PACS.trusted_proxies,
+        )
+        response = self.get_response(request)
+        response.headers["X-Request-ID"] = request_id
+        for name, value in DEFAULT_HEADERS.items():
+            response.headers.setdefault(name, value)
+        if response.headers.get("Content-Type", "").startswith("text/html"):
+            response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+
+def client_address(peer: str, forwarded: str, trusted: Sequence[str]) -> str:
+    """The address of the client: ``peer``, or behind trusted proxies the last one in ``forwarded`` that is none.
+
+    ``trusted`` has addresses, networks, or ``unix`` for a proxy on a unix socket. "" where nothing valid is known.
+    """
+    address = peer
+    for hop in reversed([hop.strip() for hop in forwarded.split(",")]):
+        if not _is_trusted(address, trusted) or not _valid(hop):
+            break
+        address = hop
+    return address if _valid(address) else ""
+
+
+def _is_trusted(address: str, trusted: Sequence[str]) -> bool:
+    if not _valid(address):
+        return "unix" in trusted
+    known = ipaddress.ip_address(address)
+    return any(known in ipaddress.ip_network(network, strict=False) for network in trusted if network != "unix")
+
+
+def _valid(address: str) -> bool:
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""Is the process alive, and can it serve. Neither says more than that to whoever asks."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import redis
+from django.conf import settings
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from access.middleware import open_to_all
+from archive.object_store import object_store
+
+FRESH_SECONDS = 2.0
+
+
+@open_to_all
+@require_safe
+def livez(request: HttpRequest) -> HttpResponse:
+    """200 while the process answers; asks nothing of anybody."""
+    return HttpResponse("ok\n", content_type="text/plain", headers={"Cache-Control": "no-store"})
+
+
+@open_to_all
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200, or 503 if studies can't be stored and read. Without the broker they can: tasks wait in the outbox."""
+    states = _states()
+    ready = all(states[name] == "ok" for name in NEEDED)
+    return JsonResponse(states, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
+
+
+def _check_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _check_object_store() -> None:
+    object_store().check()
+
+
+def _check_broker() -> None:
+    client = redis.Redis.from_url(settings.PACS.redis_url, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        client.ping()
+    finally:
+        client.close()
+
+
+CHECKS: Final[Mapping[str, Callable[[], None]]] = {
+    "database": _check_database,
+    "object_store": _check_object_store,
+    "broker": _check_broker,
+}
+NEEDED: Final = ("database", "object_store")
+_lock = threading.Lock()
+_last: tuple[float, dict[str, str]] | None = None
+
+
+def _states() -> dict[str, str]:
+    """What each check says, at most ``FRESH_SECONDS`` old: asking often costs the services nothing."""
+    global _last
+    with _lock:
+        if _last is None or time.monotonic() - _last[0] > FRESH_SECONDS:
+            _last = (time.monotonic(), {name: _state(check) for name, check in CHECKS.items()})
+        return dict(_last[1])
+
+
+def _state(check: Callable[[], None]) -> str:
+    try:
+        check()
+    except Exception:  # noqa: BLE001 - whatever a dependency raises means the same here
+        return "failing"
+    return "ok"

@@ -1,0 +1,59 @@
+"""A study as the list shows it."""
+
+from dataclasses import dataclass
+
+from archive.models import Study
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """Ready text of one row; "" where the study has no value."""
+
+    uid: str
+    patient: str
+    patient_id: str
+    born: str
+    sex: str
+    date: str
+    time: str
+    description: str
+    accession: str
+    modalities: tuple[str, ...]
+    series: int
+    instances: int
+
+
+def study_row(study: Study) -> StudyRow:
+    """The row of ``study``, whose patient is loaded."""
+    return StudyRow(
+        uid=study.study_instance_uid,
+        patient=person_name(study.patient.patient_name),
+        patient_id=study.patient.patient_id,
+        born=date(study.patient.patient_birth_date),
+        sex=study.patient.patient_sex,
+        date=date(study.study_date),
+        time=time(study.study_time),
+        description=study.study_description,
+        accession=study.accession_number,
+        modalities=tuple(study.modalities_in_study),
+        series=study.number_of_study_related_series,
+        instances=study.number_of_study_related_instances,
+    )
+
+
+def person_name(value: str) -> str:
+    """``Family, Given Middle`` of the first group of a person name that is filled (PS3.5 6.2.1.1)."""
+    group = next((group for group in value.split("\\")[0].split("=") if group.strip("^ ")), "")
+    family, _, rest = group.partition("^")
+    given = " ".join(part.strip() for part in rest.split("^")[:2] if part.strip())
+    return ", ".join(part for part in (family.strip(), given) if part)
+
+
+def date(value: str) -> str:
+    """``2024-01-31`` of a DA value; anything else as it is."""
+    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
+
+
+def time(value: str) -> str:
+    """``14:05`` of a TM value; "" for anything else."""
+    return f"{value[:2]}:{value[2:4]}" if value[:4].isdigit() and len(value) >= 4 else ""

@@ -1,0 +1,67 @@
+"""The way in and the way out."""
+
+from django import forms
+from django.conf import settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from access.middleware import open_to_all
+from access.sign_in import SignInRefused, sign_in, sign_out
+from access.throttle import TooManyAttempts
+
+REFUSED = "This name and password don't belong together."
+THROTTLED = "Too many failed attempts. Try again in {minutes} min."
+
+
+class Credentials(forms.Form):
+    """What the page asks for."""
+
+    username = forms.CharField(max_length=150)
+    password = forms.CharField(max_length=1024, strip=False)
+
+
+@open_to_all
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    """The sign-in page; a POST signs in and leads on to ``next``. 401 for a refusal, 429 after too many."""
+    onward = next_address(request)
+    if request.method != "POST":
+        return HttpResponseRedirect(onward) if request.user.is_authenticated else _form(request, onward)
+    form = Credentials(request.POST)
+    if not form.is_valid():
+        return _form(request, onward, REFUSED, status=401)
+    try:
+        sign_in(request, form.cleaned_data["username"], form.cleaned_data["password"])
+    except SignInRefused:
+        return _form(request, onward, REFUSED, status=401)
+    except TooManyAttempts as error:
+        response = _form(request, onward, THROTTLED.format(minutes=-(-error.retry_after // 60)), status=429)
+        response["Retry-After"] = str(error.retry_after)
+        return response
+    return HttpResponseRedirect(onward)
+
+
+@require_POST
+def leave(request: HttpRequest) -> HttpResponse:
+    """Sign out."""
+    sign_out(request)
+    return HttpResponseRedirect(settings.LOGOUT_REDIRECT_URL)
+
+
+def next_address(request: HttpRequest) -> str:
+    """Where to go after signing in: an address of ours that starts with one slash, else the study list."""
+    wish = request.POST.get(REDIRECT_FIELD_NAME) or request.GET.get(REDIRECT_FIELD_NAME) or ""
+    ours = wish.startswith("/") and url_has_allowed_host_and_scheme(
+        wish, allowed_hosts=None, require_https=request.is_secure()
+    )
+    return wish if ours else settings.LOGIN_REDIRECT_URL
+
+
+def _form(request: HttpRequest, onward: str, error: str = "", status: int = 200) -> HttpResponse:
+    context = {"next": onward, "error": error, "username": request.POST.get("username", "")[:150]}
+    return render(request, "portal/sign_in.html", context, status=status)

@@ -1,0 +1,133 @@
+"""The study list: what one may see, newest first, a page at a time."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods
+
+from access import policy
+from access.authentication import principal_of
+from access.roles import Permission
+from access.trail import event
+from archive.models import Study
+from archive.names import fold
+from audit.kinds import REFUSED, SEARCH, Outcome
+from audit.record import record
+from portal.rows import StudyRow, study_row
+
+PAGE_SIZE = 25
+LAST_PAGE = 4_000
+KEPT_SEARCHES = 10
+MODALITIES = ("CR", "CT", "DX", "MG", "MR", "NM", "OT", "PT", "RF", "SC", "SM", "SR", "US", "XA")
+
+
+class Criteria(forms.Form):
+    """What can be searched for. Field names are those of the page."""
+
+    patient = forms.CharField(required=False, max_length=64)
+    accession = forms.CharField(required=False, max_length=16)
+    modality = forms.CharField(required=False, max_length=16)
+    date_from = forms.DateField(required=False)
+    date_to = forms.DateField(required=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of rows; ``more`` if another follows."""
+
+    rows: list[StudyRow]
+    number: int
+    more: bool
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def study_list(request: HttpRequest) -> HttpResponse:
+    """The list. A search is posted and kept in the session, so that no patient's name stands in an address."""
+    principal = principal_of(request)
+    if not policy.may(principal, Permission.SEARCH):
+        record([event(request, REFUSED, principal, decision="deny", rule="search", outcome=Outcome.MINOR_FAILURE)])
+        raise PermissionDenied
+    if request.method == "POST":
+        return HttpResponseRedirect(_keep(request))
+    form = Criteria(_kept(request))
+    valid = form.is_valid()
+    asked = {name: value for name, value in form.cleaned_data.items() if value} if valid else {}
+    number = _page_number(request)
+    studies = matching(policy.visible_studies(principal, Permission.SEARCH), asked) if valid else Study.objects.none()
+    page = one_page(studies, number)
+    record(
+        [
+            event(
+                request,
+                SEARCH,
+                principal,
+                rule="search",
+                query="&".join(f"{name}={value}" for name, value in asked.items()),
+                instance_count=0,
+            )
+        ]
+    )
+    context = {
+        "form": form,
+        "page": page,
+        "asked": bool(asked) or not valid,
+        "search": request.GET.get("search", ""),
+        "modalities": MODALITIES,
+        "pictures": policy.may(principal, Permission.RETRIEVE),
+        "principal": principal,
+    }
+    return render(request, "portal/studies.html", context)
+
+
+def matching(studies: QuerySet[Study], asked: dict[str, Any]) -> QuerySet[Study]:
+    """``studies`` that match every criterion given. A patient is found by words of the name or the start of the ID."""
+    if patient := asked.get("patient"):
+        by_name = Q()
+        for word in fold(patient.replace(",", " ").replace("^", " ")).split():
+            by_name &= Q(patient__patient_name_key__contains=word)
+        studies = studies.filter(by_name | Q(patient__patient_id__startswith=patient))
+    if accession := asked.get("accession"):
+        studies = studies.filter(accession_number=accession)
+    if modality := asked.get("modality"):
+        studies = studies.filter(modalities_in_study__contains=[modality.upper()])
+    if date_from := asked.get("date_from"):
+        studies = studies.filter(study_date__gte=f"{date_from:%Y%m%d}")
+    if date_to := asked.get("date_to"):
+        studies = studies.filter(study_date__lte=f"{date_to:%Y%m%d}").exclude(study_date="")
+    return studies
+
+
+def one_page(studies: QuerySet[Study], number: int) -> Page:
+    """Page ``number`` from 1, newest study first, in one query."""
+    start = (number - 1) * PAGE_SIZE
+    ordered = studies.select_related("patient").order_by("-study_date", "-study_time", "-id")
+    found = list(ordered[start : start + PAGE_SIZE + 1])
+    return Page([study_row(study) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
+
+
+def _page_number(request: HttpRequest) -> int:
+    text = request.GET.get("page", "1")
+    return min(max(int(text), 1), LAST_PAGE) if text.isascii() and text.isdigit() and len(text) < 8 else 1
+
+
+def _keep(request: HttpRequest) -> str:
+    """Keep the posted criteria in the session; the address of their result."""
+    asked = {name: request.POST[name][:64] for name in Criteria.base_fields if request.POST.get(name)}
+    if not asked:
+        return reverse("study-list")
+    searches = request.session.get("searches", {})
+    key = secrets.token_urlsafe(8)
+    request.session["searches"] = dict([*searches.items(), (key, asked)][-KEPT_SEARCHES:])
+    return f"{reverse('study-list')}?search={key}"
+
+
+def _kept(request: HttpRequest) -> dict[str, str]:
+    kept: dict[str, str] = request.session.get("searches", {}).get(request.GET.get("search", ""), {})
+    return kept
