@@ -1,0 +1,84 @@
+"""Run inside the product's environment by `status` and `doctor`: what only Django can tell, as one line of JSON.
+
+It asks through Django's registry, in a process of its own, so that the launcher works while the product does not.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+Answer = dict[str, Any]
+
+
+def studies() -> Answer:
+    from django.apps import apps
+
+    return {"studies": apps.get_model("archive", "Study")._default_manager.count()}
+
+
+def migrations() -> Answer:
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    return {"pending": len(executor.migration_plan(executor.loader.graph.leaf_nodes()))}
+
+
+def object_store() -> Answer:
+    from django.conf import settings
+    from django.utils.module_loading import import_string
+
+    import_string("archive.object_store.object_store")().check()
+    return {"kind": settings.PACS.object_store}
+
+
+def configuration() -> Answer:
+    from urllib.parse import urlsplit
+
+    from django.conf import settings
+
+    shown = json.loads(settings.PACS.model_dump_json())
+    for key in ("database_url", "redis_url"):
+        password = urlsplit(shown.get(key, "")).password
+        if password:
+            shown[key] = shown[key].replace(f":{password}@", ":**********@")
+    return {"configuration": shown}
+
+
+CHECKS: dict[str, Callable[[], Answer]] = {
+    "studies": studies,
+    "migrations": migrations,
+    "object_store": object_store,
+    "configuration": configuration,
+}
+
+
+def main(names: list[str]) -> None:
+    """Print {name: answer} for each check asked for; a check that fails answers {"error": ...}."""
+    import django
+
+    answers: dict[str, Answer] = {}
+    try:
+        django.setup()
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+        answers = {name: _failure(error) for name in names}
+        names = []
+    for name in names:
+        try:
+            answers[name] = CHECKS[name]()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the answer
+            answers[name] = _failure(error)
+    print(json.dumps(answers))
+
+
+def _failure(error: Exception) -> Answer:
+    traceback.print_exception(error, file=sys.stderr)
+    return {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,94 @@
+"""The product's own processes: the web server, the task worker and the relay of the outbox."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from standalone.environment import EVERY_INTERFACE
+from standalone.layout import PROJECT
+from standalone.services.service import Service
+
+MANAGE = [sys.executable, str(PROJECT / "manage.py")]
+# gunicorn's heartbeat files: on a slow disk they would let healthy workers look dead.
+MEMORY = Path("/dev/shm")  # noqa: S108
+WEB_WORKERS = 2
+WEB_THREADS = 16
+TASK_PROCESSES = 2
+GRACE_SECONDS = 20
+
+
+class Program(Service):
+    """A Python process of the product with its environment."""
+
+    def __init__(self, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(log, PROJECT)
+        self._environment = environment
+
+    def environment(self) -> Mapping[str, str]:
+        return self._environment
+
+
+class Web(Program):
+    """gunicorn with threads; ready when `/livez` answers 200."""
+
+    name = "web"
+    stop_limit = GRACE_SECONDS + 5.0
+
+    def __init__(self, host: str, port: int, *, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(log, environment)
+        self.host = host
+        self.port = port
+
+    def command(self) -> list[str]:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        options = {
+            "bind": f"{host}:{self.port}",
+            "worker-class": "gthread",
+            "workers": str(WEB_WORKERS),
+            "threads": str(WEB_THREADS),
+            "timeout": "120",
+            "graceful-timeout": str(GRACE_SECONDS),
+            "keep-alive": "5",
+            "backlog": "512",
+            # A search may name many UIDs; this is the most gunicorn takes.
+            "limit-request-line": "8190",
+        }
+        if MEMORY.is_dir():
+            options["worker-tmp-dir"] = str(MEMORY)
+        words = [f"--{key}={value}" for key, value in options.items()]
+        return [sys.executable, "-m", "gunicorn", *words, "--no-control-socket", "pacs_project.wsgi:application"]
+
+    def ready(self) -> bool:
+        reachable = EVERY_INTERFACE.get(self.host, self.host)
+        connection = http.client.HTTPConnection(reachable, self.port, timeout=5)
+        try:
+            connection.request("GET", "/livez", headers={"Host": "127.0.0.1"})
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+class Worker(Program):
+    """Celery; SIGTERM lets running tasks end, those not begun stay in the queue."""
+
+    name = "worker"
+    stop_limit = 30.0
+
+    def command(self) -> list[str]:
+        options = ["--pool=prefork", f"--concurrency={TASK_PROCESSES}", "--loglevel=INFO"]
+        options += ["--without-gossip", "--without-mingle", "--hostname=lightbox@%h"]
+        return [sys.executable, "-m", "celery", "-A", "pacs_project", "worker", *options]
+
+
+class Relay(Program):
+    """Hands what the outbox holds to the queue."""
+
+    name = "relay"
+
+    def command(self) -> list[str]:
+        return [*MANAGE, "relay_outbox"]

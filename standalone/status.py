@@ -1,0 +1,58 @@
+"""`./pacs status`: what runs, where, and how much is in the archive."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from standalone.layout import PROJECT, Layout
+from standalone.running import Lock, Running, read_note, started_at
+
+INSPECTION_LIMIT = 60.0
+
+
+def status(layout: Layout) -> int:
+    """Exit code 0 if everything that should run does, 1 if something is down, 3 if nothing runs."""
+    note = running(layout)
+    if note is None:
+        print(f"Lightbox is not running. Its data folder is {layout.data}. `./pacs up` starts it.")
+        return 3
+    whole = True
+    where = f"{note.address}/" if note.address else f"`./pacs {note.command}` is at work"
+    print(f"Lightbox runs: {where}")
+    print(f"  {'launcher':<12}running   process {note.pid}")
+    for child in note.children:
+        alive = started_at(child.pid) == child.started
+        whole &= alive
+        print(f"  {child.name:<12}{'running' if alive else 'DOWN':<10}process {child.pid}")
+    answer = inspect(note.environment, "studies")["studies"]
+    print(f"  {'studies':<12}{answer.get('studies', 'unknown (' + str(answer.get('error')) + ')')}")
+    print(f"  {'data':<12}{layout.data}")
+    return 0 if whole and "error" not in answer else 1
+
+
+def running(layout: Layout) -> Running | None:
+    """The note of what holds the lock; None if nothing does."""
+    return read_note(layout) if layout.run.exists() and Lock(layout).held else None
+
+
+def inspect(environment: dict[str, str], *checks: str) -> dict[str, dict[str, Any]]:
+    """Ask the product itself, in a process of its own; every failure is an answer with `error`."""
+    command = [sys.executable, "-P", "-m", "standalone.inspection", *checks]
+    settings = {
+        **os.environ,
+        **environment,
+        "DJANGO_SETTINGS_MODULE": "pacs_project.settings",
+        "PYTHONPATH": str(PROJECT),
+    }
+    try:
+        done = subprocess.run(
+            command, cwd=PROJECT, env=settings, capture_output=True, text=True, timeout=INSPECTION_LIMIT, check=True
+        )
+        found: dict[str, dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.SubprocessError, ValueError, IndexError) as error:
+        return {name: {"error": f"{type(error).__name__}"} for name in checks}
+    return found
