@@ -1,0 +1,151 @@
+"""The product as its users meet it: migrated database, gunicorn, relay and worker as processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+import requests
+
+from standalone.programs import Relay, Web, Worker
+from standalone.services.service import Service
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+USER = "robin"
+
+
+class LivePacs:
+    """One installation with a database and a data folder of its own beside the services of the test run."""
+
+    def __init__(self, *, s3: dict[str, str] | None = None, redis_url: str | None = None) -> None:
+        self.home = Path(mkdtemp(prefix="lbl-"))
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = f"live_{uuid4().hex[:12]}"
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PACS_S3")} | {
+            "PACS_DATABASE_URL": _database_url(self.database),
+            "PACS_REDIS_URL": redis_url or f"{os.environ['PACS_REDIS_URL'].split('?')[0]}?db={4 + self.port % 12}",
+            "PACS_DATA": str(self.home),
+            "PACS_PUBLIC_ROOT": self.url,
+            "DJANGO_SETTINGS_MODULE": "pacs_project.settings",
+            "PYTHONPATH": str(ROOT),
+        }
+        for name, value in (s3 or {}).items():
+            self.environment[f"PACS_S3__{name.upper()}"] = value
+        self.environment["PACS_OBJECT_STORE"] = "s3" if s3 else "file"
+        self.username, self.password = USER, ""
+        self.services: list[Service] = []
+
+    def start(self, *, worker: bool = True) -> LivePacs:
+        """Bring it up for the first time; ``robin`` is a radiologist and a technologist."""
+        with _admin() as connection:
+            connection.execute(f"CREATE DATABASE {self.database}")
+        self.manage("migrate", "--verbosity=0")
+        made = self.manage("create_user", USER, "--role", "technologist", "--role", "radiologist")
+        self.password = _field(made, "password")
+        self.serve(worker=worker)
+        return self
+
+    def serve(self, *, worker: bool = True) -> None:
+        """Start the processes on what is there already."""
+        programs: list[Service] = [Web("127.0.0.1", self.port, log=self.home / "web.log", environment=self.environment)]
+        if worker:
+            programs += [
+                Worker(self.home / "worker.log", self.environment),
+                Relay(self.home / "relay.log", self.environment),
+            ]
+        self.services = programs
+        for program in programs:
+            program.start()
+
+    def manage(self, *words: str) -> str:
+        """A management command in this installation; its output."""
+        command = [sys.executable, str(ROOT / "manage.py"), *words]
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def machine(self, role: str) -> requests.Session:
+        """A client of ``role`` with a bearer token, as a requests session."""
+        made = self.manage("create_client", f"{role}-{uuid4().hex[:8]}", "--role", role)
+        answer = requests.post(
+            f"{self.url}/oauth/token/",
+            data={"grant_type": "client_credentials"},
+            auth=(_field(made, "client_id"), _field(made, "client_secret")),
+            timeout=30,
+        )
+        assert answer.status_code == 200, answer.text
+        session = requests.Session()
+        session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        return session
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Look into the database of this installation."""
+        with psycopg.connect(self.environment["PACS_DATABASE_URL"], autocommit=True) as connection:
+            return connection.execute(sql, values).fetchall()
+
+    def resident_bytes(self) -> int:
+        """The largest resident set among the web processes."""
+        pids = [self.services[0].pid, *_children(self.services[0].pid)]
+        return max(_resident(pid) for pid in pids if pid)
+
+    def kill(self) -> None:
+        """SIGKILL for every process at once, as a power cut would; nothing gets to clean up."""
+        for service in self.services:
+            if service.pid is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(service.pid, signal.SIGKILL)
+        for service in self.services:
+            if service.process is not None:
+                service.process.wait()
+        self.services = []
+
+    def stop(self) -> None:
+        """Stop in order and leave nothing behind."""
+        for service in self.services:
+            service.stop()
+        self.services = []
+        shutil.rmtree(self.home, ignore_errors=True)
+        with _admin() as connection:
+            connection.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _database_url(name: str) -> str:
+    parts = urlsplit(os.environ["PACS_DATABASE_URL"])
+    return f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}"
+
+
+def _admin() -> psycopg.Connection[Any]:
+    return psycopg.connect(os.environ["PACS_DATABASE_URL"], autocommit=True)
+
+
+def _field(text: str, name: str) -> str:
+    return next(line.split()[1] for line in text.splitlines() if line.startswith(name))
+
+
+def _children(pid: int | None) -> list[int]:
+    listed = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in listed.read_text().split()] if listed.exists() else []
+
+
+def _resident(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
