@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from part10_objects import SEQUENCE_END, UNDEFINED, Memory, element, encapsulated, image, instance, item
-from pydicom_oracle import frame
 
 from dicom.frames import FrameRange, FrameTable
 from dicom.part10 import ParsedInstance, parse
@@ -22,6 +20,8 @@ from dicom.transfer_syntaxes import (
     MPEG4_HIGH_41,
     RLE_LOSSLESS,
 )
+from tests.dicom.part10_objects import SEQUENCE_END, UNDEFINED, Memory, element, encapsulated, image, instance, item
+from tests.dicom.pydicom_oracle import frame
 
 SOI = b"\xff\xd8\xff\xe0"
 A, B, C = SOI + b"AAAA", SOI + b"BBBBBB", SOI + b"CC"

@@ -12,7 +12,6 @@ import pydicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from part10_objects import INSTANCE, SERIES, STUDY, UNDEFINED, Memory, data_set, element, instance, item, meta
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID
 
@@ -26,6 +25,18 @@ from dicom.transfer_syntaxes import (
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     TransferSyntax,
+)
+from tests.dicom.part10_objects import (
+    INSTANCE,
+    SERIES,
+    STUDY,
+    UNDEFINED,
+    Memory,
+    data_set,
+    element,
+    instance,
+    item,
+    meta,
 )
 
 NATIVE = [

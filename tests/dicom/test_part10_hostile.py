@@ -13,7 +13,14 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from part10_objects import (
+from pydicom.dataset import Dataset
+
+from dicom.elements import MAX_DEPTH, MAX_ELEMENTS
+from dicom.errors import DicomError, Malformed, TooComplex, Truncated
+from dicom.frames import FrameTable
+from dicom.part10 import ParsedInstance, parse
+from dicom.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
+from tests.dicom.part10_objects import (
     SEQUENCE_END,
     UNDEFINED,
     Memory,
@@ -27,13 +34,6 @@ from part10_objects import (
     outcome,
     readable_files,
 )
-from pydicom.dataset import Dataset
-
-from dicom.elements import MAX_DEPTH, MAX_ELEMENTS
-from dicom.errors import DicomError, Malformed, TooComplex, Truncated
-from dicom.frames import FrameTable
-from dicom.part10 import ParsedInstance, parse
-from dicom.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
 
 SMALL = [data for path in readable_files() if len(data := path.read_bytes()) < 60_000][::5]
 SECONDS, MEBIBYTES = 5.0, 64

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from part10_objects import Memory, completed, is_readable, packaged_files, readable_files
 from pydicom.pixels.utils import iter_pixels
-from pydicom_oracle import differences, frame, reference_frames
 
 from dicom.frames import FrameTable
 from dicom.inflate import inflate
 from dicom.part10 import parse
 from dicom.transfer_syntaxes import BY_UID
+from tests.dicom.part10_objects import Memory, completed, is_readable, packaged_files, readable_files
+from tests.dicom.pydicom_oracle import differences, frame, reference_frames
 
 # Truncated on purpose, or Implicit VR under a transfer syntax that says Explicit: pydicom reads what it can of them
 REFUSED = {"MR_truncated.dcm", "rtplan_truncated.dcm", "SC_rgb_jpeg.dcm"}

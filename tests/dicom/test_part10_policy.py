@@ -5,23 +5,6 @@ from __future__ import annotations
 from struct import pack
 
 import pytest
-from part10_objects import (
-    INSTANCE,
-    RAW_DATA,
-    SEQUENCE_END,
-    UNDEFINED,
-    Memory,
-    data_set,
-    element,
-    encapsulated,
-    image,
-    instance,
-    item,
-    meta,
-    outcome,
-    text,
-    uid,
-)
 
 from dicom.errors import (
     DicomError,
@@ -41,6 +24,23 @@ from dicom.transfer_syntaxes import (
     IMPLICIT_VR_LITTLE_ENDIAN,
     JPEG_BASELINE,
     RLE_LOSSLESS,
+)
+from tests.dicom.part10_objects import (
+    INSTANCE,
+    RAW_DATA,
+    SEQUENCE_END,
+    UNDEFINED,
+    Memory,
+    data_set,
+    element,
+    encapsulated,
+    image,
+    instance,
+    item,
+    meta,
+    outcome,
+    text,
+    uid,
 )
 
 GOOD = instance()

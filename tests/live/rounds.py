@@ -73,7 +73,8 @@ def in_rounds(items: Iterable[Candidate]) -> Iterator[list[Candidate]]:
     waiting = list(items)
     while waiting:
         uids: dict[str, bytes] = {}
-        taken, rest = [], []
+        taken: list[Candidate] = []
+        rest: list[Candidate] = []
         for item in waiting:
             (taken if not item.uid or uids.setdefault(item.uid, item.data) is item.data else rest).append(item)
         yield taken
@@ -227,8 +228,9 @@ def _check_frames(client: DICOMwebClient, uids: tuple[str, str, str], item: Cand
         base = client.base_url + "/studies/{}/series/{}/instances/{}/frames/{}".format(*uids, number)
         as_stored = {"Accept": "application/octet-stream; transfer-syntax=*"}
         stored = client._session.get(base, headers=as_stored, timeout=120)
-        if stored.status_code == 404 and "PixelData has" in report.warned.get(item.name, ""):
-            report.undecoded[f"{item.name}#{number}"] = "the pixel data don't fill a frame, as the warning says"
+        bits = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
+        if stored.status_code == 404 and not syntax.encapsulated and len(ds[pixels.keyword].value) * 8 < bits:
+            report.undecoded[f"{item.name}#{number}"] = "the pixel data don't fill one frame"
             continue
         if stored.status_code != 200:
             report.problems.append(f"{item.name}: frame {number} answered {stored.status_code} {stored.text[:120]}")

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "dicom"))
-
-from part10_objects import Memory, is_readable, outcome
-from pydicom_oracle import differences, frame, reference_frames
-
 from dicom.errors import DicomError
 from dicom.inflate import inflate
 from dicom.part10 import parse
 from dicom.transfer_syntaxes import BY_UID
+from tests.dicom.part10_objects import Memory, is_readable, outcome
+from tests.dicom.pydicom_oracle import differences, frame, reference_frames
 
 pytestmark = pytest.mark.shared
 DATA = Path(os.environ.get("PACS_SHARED_DATA") or Path(__file__).resolve().parents[3] / "shared/data") / "dicom"

@@ -11,12 +11,12 @@ from typing import Any
 
 import boto3
 import pytest
-from faulty_s3 import Between
-from store_steps import s3_variable
 
 from archive.object_store import ObjectStore
 from archive.object_store.file import FileObjectStore
 from archive.object_store.s3 import S3ObjectStore
+from tests.archive.object_store.faulty_s3 import Between
+from tests.archive.object_store.store_steps import s3_variable
 
 BUCKET = "object-store-tests"
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from store_steps import MIB, ROOT, publish, race, s3_variable, staged_files
 
 import archive.object_store as package
 from archive.object_store import InvalidKey, KeyExists, ObjectDamaged, ObjectMissing, ObjectStore
 from archive.object_store.file import FileObjectStore
 from archive.object_store.s3 import WINDOW, S3ObjectStore
+from tests.archive.object_store.store_steps import MIB, ROOT, publish, race, s3_variable, staged_files
 
 
 @pytest.mark.parametrize("size", [0, 1, 4095, 5 * MIB + 1, 70 * MIB])

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_steps import MIB, ROOT, publish, staged_files
 
 from archive.object_store import ObjectDamaged, ObjectStoreFull, ObjectStoreUnavailable
 from archive.object_store.file import FileObjectStore
+from tests.archive.object_store.store_steps import MIB, ROOT, publish, staged_files
 
 
 def test_streams_free_their_file(tmp_path: Path) -> None:

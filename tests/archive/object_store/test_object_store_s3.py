@@ -10,10 +10,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from store_steps import MIB, publish, race, s3_variable
 
 from archive.object_store import KeyExists, ObjectDamaged, ObjectMissing, ObjectStoreUnavailable
 from archive.object_store.s3 import S3ObjectStore
+from tests.archive.object_store.store_steps import MIB, publish, race, s3_variable
 
 
 def test_more_keys_than_one_page(s3_store: Callable[..., S3ObjectStore]) -> None:
