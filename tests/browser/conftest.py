@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.browser.witness import Witness
+from tests.live.server import LivePacs
+from tools.viewer import ensure
 
 FLAGS = [
     "--no-sandbox",
@@ -24,12 +25,22 @@ FLAGS = [
 ]
 
 
-class LivePacs(Protocol):
-    """A server with the sample studies loaded, and a person who may see and store them."""
+@pytest.fixture(scope="package")
+def live_pacs(request: pytest.FixtureRequest) -> Iterator[LivePacs]:
+    """A server with viewer and small sample studies, and a person who may see and store them.
 
-    url: str
-    username: str
-    password: str
+    PACS_WHOLE_SAMPLES=1 loads the studies in full size.
+    """
+    viewer = Path(request.config.cache.mkdir("viewer")) / "prepared"
+    ensure(viewer)
+    live = LivePacs()
+    live.environment["PACS_VIEWER_DIR"] = str(viewer)
+    try:
+        live.start()
+        live.manage("load_samples", *([] if os.environ.get("PACS_WHOLE_SAMPLES") else ["--small"]))
+        yield live
+    finally:
+        live.stop()
 
 
 @pytest.fixture(scope="module")

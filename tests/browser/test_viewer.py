@@ -80,8 +80,11 @@ READINGS = (
 
 
 def wait_for_viewport(page: Page, witness: Witness, selector: str = CANVAS) -> None:
-    """Waits for `selector`, by default a painted viewport. OHIF's page does not start about once in 25 loads of headless Chromium, so it may be
-    loaded again, twice at most; only the last load is then held to account."""
+    """Waits for `selector`, by default a painted viewport.
+
+    OHIF's page does not start about once in 25 loads of headless Chromium, so it may be loaded again, twice at most;
+    only the last load is then held to account.
+    """
     for _ in range(2):
         try:
             page.locator(selector).first.wait_for(timeout=20_000)

@@ -38,7 +38,8 @@ class Witness:
     def _request(self, request: Request) -> None:
         self.requests += 1
         address = urlsplit(request.url)
-        if address.scheme not in ("blob", "data") and address.netloc != self.host:
+        # Not counted: blob:, data:, and chrome-extension:, which is the browser's own PDF viewer.
+        if address.scheme in ("http", "https", "ws", "wss") and address.netloc != self.host:
             self.complaints.append(f"call to another host: {request.url}")
 
     def _failed(self, request: Request) -> None:
