@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from archive.models import Study
 
+# Modalities (PS3.3 C.7.3.1.1.1) whose instances have no picture of their own to show in a list
+NOT_PICTURED = frozenset(
+    {"AU", "DOC", "ECG", "EPS", "HD", "KO", "PLAN", "PR", "REG", "RESP", "RTPLAN", "RTRECORD", "SR"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StudyRow:
@@ -21,6 +26,7 @@ class StudyRow:
     modalities: tuple[str, ...]
     series: int
     instances: int
+    pictured: bool
 
 
 def study_row(study: Study) -> StudyRow:
@@ -38,6 +44,7 @@ def study_row(study: Study) -> StudyRow:
         modalities=tuple(study.modalities_in_study),
         series=study.number_of_study_related_series,
         instances=study.number_of_study_related_instances,
+        pictured=not NOT_PICTURED.issuperset(study.modalities_in_study),
     )
 
 

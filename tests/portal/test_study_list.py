@@ -59,6 +59,13 @@ def test_a_row(reader: Browser, make_study: Callable[..., Study]) -> None:
     assert 'src="/dicom-web/studies/1.2.3/thumbnail"' in page
 
 
+def test_a_study_without_images_has_no_broken_picture(reader: Browser, make_study: Callable[..., Study]) -> None:
+    make_study("1.1", modalities_in_study=["DOC", "SR"])
+    assert b"/dicom-web/studies/1.1/thumbnail" not in reader.get("/").content
+    make_study("1.2", modalities_in_study=["CT", "SR"])
+    assert b"/dicom-web/studies/1.2/thumbnail" in reader.get("/").content
+
+
 def test_newest_first_and_undated_last(reader: Browser, make_study: Callable[..., Study]) -> None:
     make_study("1.1", study_date="20200101")
     make_study("1.2", study_date="20240101", study_time="08")
