@@ -1,6 +1,6 @@
 """Ready answers: the DICOM JSON object (PS3.18 F.2) that a search returns for a study, a series or an instance.
 
-Written at ingest, joined at search. ``{root}`` stands in RetrieveURL for the public DICOMweb root.
+Written at ingest, joined at search. ``BULKDATA_ROOT`` stands in RetrieveURL for the public DICOMweb root.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,6 +27,8 @@ NUMBER_OF_SERIES_RELATED_INSTANCES = "00201209"
 STUDY_INSTANCE_UID = "0020000D"
 SERIES_INSTANCE_UID = "0020000E"
 
+# No text within a string can look like this: its quotes would be escaped.
+_RETRIEVE_URL_START = f'"{RETRIEVE_URL}":{{"vr":"UR","Value":["'
 _UTF8 = character_set(("ISO_IR 192",))
 _OF_LEVEL: Mapping[Level, tuple[Attribute, ...]] = {
     level: tuple(a for a in ATTRIBUTES if a.level == level) for level in ("patient", "study", "series", "instance")
@@ -97,14 +99,18 @@ def instance_answer(values: Mapping[str, str]) -> str:
     return _object({tag: text for tag, text in fragments.items() if tag not in _OF_IMAGES or '"Value"' in text})
 
 
-def merged(answers: Iterable[str], wanted: Iterable[str] | None = None) -> str:
-    """Several levels' answers as one object, the last one's attributes winning.
+def merged(answers: Iterable[tuple[str, frozenset[str] | None]]) -> str:
+    """Several levels' answers as one object, the later one's attributes winning.
 
-    ``wanted`` names the tags that the upper levels may add (``None``: all of them); the last answer stays whole.
+    Beside each answer stand the tags that are taken of it; ``None`` takes it whole.
     """
-    *upper, own = [orjson.loads(text) for text in answers]
-    allowed = None if wanted is None else set(wanted)
     result: dict[str, Any] = {}
-    for answer in upper:
-        result |= answer if allowed is None else {tag: value for tag, value in answer.items() if tag in allowed}
-    return orjson.dumps(result | own, option=orjson.OPT_SORT_KEYS).decode()
+    for text, wanted in answers:
+        answer = orjson.loads(text)
+        result |= answer if wanted is None else {tag: value for tag, value in answer.items() if tag in wanted}
+    return orjson.dumps(result, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def with_root(answer: str, root: str) -> str:
+    """``answer`` with its RetrieveURL below ``root``. A value that only looks like the placeholder stays as it is."""
+    return answer.replace(_RETRIEVE_URL_START + BULKDATA_ROOT, _RETRIEVE_URL_START + root, 1)

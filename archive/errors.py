@@ -27,3 +27,7 @@ class InvalidQuery(ArchiveError):
 
 class UnreadableObject(ArchiveError):
     """Raised by the pieces of one object on their way in: that object is refused, the others go on."""
+
+
+class Conflict(ArchiveError):
+    """What was asked for contradicts what is kept already."""

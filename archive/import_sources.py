@@ -6,7 +6,7 @@ import stat
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -123,15 +123,12 @@ def _member(name: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo, depth:
 
 def _unpacked(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     """A copy to seek in: the directory of an archive is at its end."""
-    copy = TemporaryFile()
-    try:
-        with archive.open(member) as packed:
-            shutil.copyfileobj(packed, copy, PIECE)
+    with archive.open(member) as packed, ExitStack() as unless_complete:
+        copy = unless_complete.enter_context(TemporaryFile())
+        shutil.copyfileobj(packed, copy, PIECE)
         copy.seek(0)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
+        unless_complete.pop_all()
+        return copy
 
 
 def _refused(name: str, reason: str) -> Source:

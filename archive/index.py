@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from isal import igzip
+from psycopg.errors import SerializationFailure
 
 from archive import answers, outbox
 from archive.index_rows import (
@@ -59,18 +60,30 @@ def index(objects: Sequence[StoredObject], record: Callable[[Indexed], None]) ->
     and named in ``Indexed.known``.
     """
     with transaction.atomic():
-        patients = _patients(objects)
-        studies = _studies(objects, patients)
-        series = _series(objects, studies)
-        outcome = Indexed()
-        ids = _instances(sorted(objects, key=lambda o: o.uid), patients, studies, series, outcome)
-        created = [o for o in objects if o.uid in ids]
-        _count(created, studies, series)
-        _write_fragments(created, ids, series)
-        _write_news(created)
-        outbox.wish(_wishes(created, series))
+        outcome = _write(objects) if objects else Indexed()
         record(outcome)
     return outcome
+
+
+def _write(objects: Sequence[StoredObject]) -> Indexed:
+    patients = _patients(objects)
+    studies = _studies(objects, patients)
+    series = _series(objects, studies)
+    outcome = Indexed()
+    ids = _instances(sorted(objects, key=lambda o: o.uid), patients, studies, series, outcome)
+    created = [o for o in objects if o.uid in ids]
+    _count(created, studies, series)
+    _write_fragments(created, ids, series)
+    _write_news(created)
+    outbox.wish(_wishes(created, series))
+    return outcome
+
+
+def overtaken() -> OperationalError:
+    """For a row that was there and is gone a statement later, deleted: the transaction has to come again."""
+    error = OperationalError("a Delete was faster")
+    error.__cause__ = SerializationFailure()
+    return error
 
 
 def _first_of(objects: Iterable[StoredObject], key: Callable[[StoredObject], Any]) -> list[StoredObject]:
@@ -119,6 +132,8 @@ def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, int]
         ["text"],
         [[o.parsed.study_instance_uid] for o in firsts],
     )
+    if len(found) < len(firsts):
+        raise overtaken()
     parents = {}
     for pk, patient, series, instances, modalities, *values in found:
         named = dict(zip(own_names + patient_names, values, strict=True))

@@ -68,7 +68,12 @@ Model = TypeVar("Model", Study, Series, Instance)
 
 def within(rows: QuerySet[Model], scope: QuerySet[Study], path: str) -> QuerySet[Model]:
     """``rows`` whose study (reached by ``path``) lies in ``scope``; an unlimited scope adds nothing to the query."""
-    return rows.filter(**{f"{path}__in": scope}) if scope.query.where else rows
+    return rows if is_unlimited(scope) else rows.filter(**{f"{path}__in": scope})
+
+
+def is_unlimited(scope: QuerySet[Study]) -> bool:
+    """True for a scope of all studies."""
+    return not scope.query.where
 
 
 def locate(scope: QuerySet[Study], address: Address) -> list[Located]:

@@ -14,7 +14,7 @@ _DATE = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?")
 _UID = re.compile(r"[0-9.]{1,64}")
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
-_BETWEEN_WORDS = re.compile(r"[\s^=.,'*?-]+")
+_BETWEEN_WORDS = re.compile(r"[\s^=\\.,'*?-]+")
 _MOST_WORDS = 20
 _OPEN_END = re.compile(r"(\^\**)+$")
 # Sorts after every character a date or time can go on with, so that an upper bound of 10 takes in 10:59:59.
@@ -45,11 +45,8 @@ class AnyLike(Lookup):
     def as_sql(self, compiler, connection):  # type: ignore[no-untyped-def]
         """The SQL of the comparison."""
         left, params = self.process_lhs(compiler, connection)
-        return f"EXISTS (SELECT 1 FROM unnest({left}) AS element WHERE element LIKE ANY (%s))", [*params, self.rhs]
-
-    def get_db_prep_lookup(self, value, connection):  # type: ignore[no-untyped-def]
-        """Patterns are texts as they are."""
-        return "%s", [value]
+        sql = f"EXISTS (SELECT 1 FROM unnest({left}) AS element WHERE element LIKE ANY (%s::text[]))"  # noqa: S608
+        return sql, [*params, self.rhs]
 
 
 def pattern(text: str) -> str:

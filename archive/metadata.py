@@ -19,14 +19,16 @@ from isal import igzip
 from archive.errors import ArchiveUnavailable, NotFound
 from archive.models import Instance, MetadataFragment, Series, SeriesDocument
 from archive.object_store import object_store
-from archive.object_store.errors import ObjectMissing, ObjectStoreError
-from dicom.part10 import BULKDATA_ROOT
+from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
+from archive.payload import StoredSource
+from dicom.errors import DicomError
+from dicom.part10 import BULKDATA_ROOT, parse
 
 log = logging.getLogger("archive.metadata")
 
-_ROOT = BULKDATA_ROOT.encode()
+_URI = b'"BulkDataURI":"'
 _SEPARATOR = b",\n"
-_ATTEMPTS = 5
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +58,21 @@ def series_document(series: Series, root: str) -> Document:
     The stored document carries the configured public root and is served as it is; for another root (a viewer that
     reaches the server by another name) it is rewritten on the way. Raises ``ArchiveUnavailable``.
     """
+    missing = ""
     for _ in range(_ATTEMPTS):
-        row = _current(series)
+        row = _current(series, missing)
         try:
-            stored = object_store().read_range(row.object_key, 0, row.object_size)
+            stored = _stored(row)
         except ObjectMissing:
-            # A newer version replaced the document between the look-up and the read.
-            series.refresh_from_db()
+            # A newer version replaced the document between the look-up and the read, or it is lost.
+            missing = row.object_key
             continue
         except ObjectStoreError as error:
             raise ArchiveUnavailable("the metadata can't be read now") from error
         if row.root == root:
             return Document(stored, row.etag)
-        text = igzip.decompress(stored).replace(row.root.encode(), root.encode())
-        return Document(igzip.compress(text, 1), _etag(row.etag, root))
+        text = _moved(igzip.decompress(stored), row.root, root)
+        return Document(igzip.compress(text, 1), _digest(f"{row.etag} {root}".encode()))
     raise ArchiveUnavailable("the metadata is changing too fast to be read")
 
 
@@ -78,8 +81,13 @@ def study_document(documents: Sequence[Document]) -> Document:
     if len(documents) == 1:
         return documents[0]
     bodies = [document.text()[1:-1].strip() for document in documents]
-    etag = hashlib.sha256("".join(document.etag for document in documents).encode()).hexdigest()[:32]
+    etag = _digest("".join(document.etag for document in documents).encode())
     return Document(igzip.compress(b"[" + _SEPARATOR.join(b for b in bodies if b) + b"]", 1), etag)
+
+
+def objects_of(document: Document) -> list[bytes]:
+    """The DICOM JSON object of each instance, as text."""
+    return document.text()[1:-1].split(_SEPARATOR)
 
 
 def instance_document(document: Document, sop_instance_uid: str) -> Document:
@@ -88,8 +96,7 @@ def instance_document(document: Document, sop_instance_uid: str) -> Document:
     for line in document.text()[1:-1].split(_SEPARATOR):
         # The UID may also stand in a reference inside another object: look before you trust.
         if wanted in line and _sop_instance_uid(line) == sop_instance_uid:
-            etag = hashlib.sha256(line).hexdigest()[:32]
-            return Document(igzip.compress(b"[" + line + b"]", 1), etag)
+            return Document(igzip.compress(b"[" + line + b"]", 1), _digest(line))
     raise NotFound("no metadata of this instance")
 
 
@@ -105,36 +112,72 @@ def public_dicomweb_root() -> str:
     return f"{settings.PACS.public_root}/dicom-web"
 
 
+def _moved(text: bytes, old: str, new: str) -> bytes:
+    """``text`` with its BulkDataURIs under another root. Values are safe: within a string quotes are escaped."""
+    return text.replace(_URI + old.encode() + b"/", _URI + new.encode() + b"/")
+
+
 def _sop_instance_uid(line: bytes) -> str:
     value = orjson.loads(line).get("00080018", {}).get("Value") or [""]
     return str(value[0])
 
 
-def _etag(base: str, root: str) -> str:
-    return hashlib.sha256(f"{base} {root}".encode()).hexdigest()[:32]
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:32]
 
 
-def _current(series: Series) -> SeriesDocument:
-    """The document row of the series' present version, built if there is none."""
-    row: SeriesDocument | None = getattr(series, "document", None)
-    for attempt in range(_ATTEMPTS):
-        if attempt or row is None:
+def _current(series: Series, missing: str = "") -> SeriesDocument:
+    """The row of a document that has at least what ``series`` had when it was looked up, built if there is none.
+
+    ``missing`` is the key of a document that wasn't found: unless its row is replaced already, it is built anew.
+    """
+    row: SeriesDocument | None = None if missing else getattr(series, "document", None)
+    for _ in range(_ATTEMPTS):
+        if row is None:
             row = SeriesDocument.objects.filter(series=series).first()
-        if row is not None and row.version >= series.version:
+        if row is not None and row.version >= series.version and row.object_key != missing:
             return row
         built = _build(series, row)
         if built is not None:
             return built
-        series.refresh_from_db()
+        row = None
     raise ArchiveUnavailable("the metadata is changing too fast to be read")
+
+
+def _stored(row: SeriesDocument) -> bytes:
+    """The document of ``row``. Raises ``ObjectMissing``, also for one that is no longer what was put there."""
+    try:
+        stored = object_store().read_range(row.object_key, 0, row.object_size)
+    except ObjectDamaged as error:
+        raise ObjectMissing("a metadata document is damaged", row.object_key) from error
+    if _digest(stored) != row.etag:
+        raise ObjectMissing("a metadata document is damaged", row.object_key)
+    return stored
 
 
 def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
     if row is None or not row.instance_ids:
         return
-    text = igzip.decompress(object_store().read_range(row.object_key, 0, row.object_size))
-    lines = text.replace(row.root.encode(), _ROOT)[1:-1].split(_SEPARATOR)
+    try:
+        text = igzip.decompress(_stored(row))
+    except ObjectMissing:
+        if not SeriesDocument.objects.filter(series=row.series_id, object_key=row.object_key).exists():
+            raise
+        log.warning("a metadata document is lost and made again: %s", row.object_key)
+        yield from _parsed_again(row.instance_ids)
+        return
+    lines = _moved(text, row.root, BULKDATA_ROOT)[1:-1].split(_SEPARATOR)
     yield from zip(row.instance_ids, lines, strict=True)
+
+
+def _parsed_again(instance_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """The metadata out of the stored objects themselves, which are what everything here derives from."""
+    rows = Instance.objects.filter(pk__in=instance_ids).values_list("pk", "object_key", "object_size")
+    for pk, key, size in rows:
+        try:
+            yield pk, parse(StoredSource(key, size)).json_text
+        except DicomError as error:
+            raise ArchiveUnavailable("a stored object is damaged") from error
 
 
 def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
@@ -155,8 +198,7 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
         ids = list(order.values_list("pk", flat=True))
         root = public_dicomweb_root()
         text = b"[" + _SEPARATOR.join(lines[pk] for pk in ids) + b"]"
-        gzipped = igzip.compress(text.replace(_ROOT, root.encode()), 2)
-        etag = hashlib.sha256(gzipped).hexdigest()[:32]
+        gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
         key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
         object_store().put(key, gzipped)
     except ObjectMissing:
@@ -176,7 +218,7 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
                     "object_key": key,
                     "object_size": len(gzipped),
                     "root": root,
-                    "etag": etag,
+                    "etag": _digest(gzipped),
                 },
             )
             MetadataFragment.objects.filter(pk__in=[f.pk for f in fragments]).delete()

@@ -5,7 +5,7 @@ Text columns that are matched carry the ``C`` collation, so that one btree index
 """
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Now
 
@@ -134,7 +134,10 @@ class Instance(models.Model):
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["series", "instance_number", "id"], name="instance_order")]
+        indexes = [
+            models.Index(fields=["series", "instance_number", "id"], name="instance_order"),
+            models.Index(fields=["object_key"], name="instance_object_key"),
+        ]
 
     def __str__(self) -> str:
         return self.sop_instance_uid
@@ -167,7 +170,11 @@ class MetadataFragment(models.Model):
 
 
 class ChangeFeedEntry(models.Model):
-    """What happened to the archive, in order, written in the transaction of the change."""
+    """What happened to the archive, in order, written in the transaction of the change.
+
+    ``sequence`` is given before the commit, so it has gaps and may appear late. ``position`` is given after it by
+    ``archive.change_feed``: without gaps, and never below one that a reader has seen; readers know only this number.
+    """
 
     sequence = models.BigAutoField(primary_key=True)
     action = models.TextField()
@@ -175,6 +182,14 @@ class ChangeFeedEntry(models.Model):
     series_instance_uid = models.TextField(db_collation="C")
     sop_instance_uid = models.TextField(db_collation="C")
     created_at = models.DateTimeField(db_default=Now())
+    position = models.BigIntegerField(null=True, unique=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["sequence"], name="feed_unplaced", condition=models.Q(position=None)),
+            models.Index(fields=["study_instance_uid", "position"], name="feed_study"),
+            BrinIndex(fields=["created_at"], name="feed_time"),
+        ]
 
 
 class OutboxEntry(models.Model):
@@ -196,3 +211,40 @@ class OutboxEntry(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["kind", "subject"], name="outbox_subject")]
         indexes = [models.Index(fields=["not_before"], name="outbox_due", condition=models.Q(dead=False))]
+
+
+class DeletedObject(models.Model):
+    """An object that no index row points at any more: after ``sweep_after`` the sweep removes it and this row.
+
+    A deleted instance is remembered here with its UIDs and can be brought back until then; objects that were derived
+    from one, and those that never got a row (``deleted_by`` says so), have no UIDs.
+    """
+
+    object_key = models.TextField(unique=True)
+    study_instance_uid = _text()
+    series_instance_uid = _text()
+    sop_instance_uid = _text()
+    sha256 = models.BinaryField(default=b"")
+    size = models.BigIntegerField(default=0)
+    deleted_at = models.DateTimeField(db_default=Now())
+    sweep_after = models.DateTimeField()
+    deleted_by = models.TextField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["study_instance_uid"], name="deleted_study"),
+            models.Index(fields=["sweep_after"], name="deleted_due"),
+        ]
+
+
+class CommitmentRequest(models.Model):
+    """The result of one Storage Commitment transaction (PS3.18 13), kept for who asked for it.
+
+    ``digest`` is the SHA-256 of what was referenced, ``result`` the Storage Commitment Response Module (PS3.18 J.2).
+    """
+
+    transaction_uid = models.TextField(db_collation="C", unique=True)
+    requested_by = models.TextField()
+    digest = models.BinaryField()
+    result = models.TextField()
+    created_at = models.DateTimeField(db_default=Now())

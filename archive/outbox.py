@@ -18,6 +18,7 @@ log = logging.getLogger("archive.outbox")
 
 SERIES_METADATA = "series_metadata"
 SERIES_THUMBNAIL = "series_thumbnail"
+SWEEP = "sweep"
 
 ATTEMPTS = 5
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long
@@ -89,7 +90,7 @@ def wish(wishes: Iterable[Wish]) -> None:
     """Write ``wishes`` in the current transaction; equal open ones become one."""
     unique = {(w.kind, w.subject): w for w in wishes}
     if unique:
-        columns = zip(*((w.kind, w.subject, w.delay) for w in unique.values()), strict=True)
+        columns = zip(*((w.kind, w.subject, float(w.delay)) for w in unique.values()), strict=True)
         _execute(_WISH, [list(column) for column in columns])
 
 

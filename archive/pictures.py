@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pydicom
 
-from archive.errors import ArchiveUnavailable, NotFound, NotRenderable
+from archive.errors import ArchiveError, ArchiveUnavailable, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located, locate_by_pk
 from archive.models import Instance, Series
@@ -23,6 +23,7 @@ log = logging.getLogger("archive.pictures")
 
 THUMBNAIL_EDGE = 256
 THUMBNAIL_QUALITY = 85
+_LARGEST_HEADER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,41 +36,45 @@ class Rendering:
     quality: int = 90
 
 
-def render(instance: Located, number: int, rendering: Rendering) -> bytes:
-    """One frame as a picture. Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame."""
+def render(instance: Located, number: int | None, rendering: Rendering) -> bytes:
+    """One frame as a picture, by default the middle one (PS3.18 10.4.1.1.4 leaves the choice to the server).
+
+    Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame.
+    """
     try:
         frames = frames_of(instance)
     except NotFound as error:
         raise NotRenderable("the instance has no pixel data to draw") from error
-    return _draw(frames, number, rendering)
+    return _draw(frames, (frames.count + 1) // 2 if number is None else number, rendering)
 
 
 def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
-    data_set = pydicom.dcmread(io.BytesIO(header(frames.instance)), stop_before_pixels=True, force=True)
+    if frames.instance.header_length > _LARGEST_HEADER:
+        raise NotRenderable(f"a header of more than {_LARGEST_HEADER} bytes is not read for a picture")
+    text = header(frames.instance)
     try:
         return render_frame(
             frames.decode(number),
-            data_set,
+            pydicom.dcmread(io.BytesIO(text), stop_before_pixels=True, force=True),
             frame_number=number,
             window=rendering.window,
             viewport=rendering.viewport,
             quality=rendering.quality,
             media_type=rendering.media_type,
         )
+    except ArchiveError:
+        raise
     except DicomError as error:
         raise NotRenderable(str(error)) from error
-
-
-def representative_frame(instance: Located) -> int:
-    """The frame that stands for an instance: the middle one (PS3.18 10.4.1.1.4 leaves the choice to the server)."""
-    frames = instance.pixels.number_of_frames if instance.pixels else 1
-    return max(1, (frames + 1) // 2)
+    except Exception as error:  # whatever pydicom raises for values that the archive keeps without reading them
+        log.warning("no picture of instance %s: %s", frames.instance.sop_instance_uid, type(error).__name__)
+        raise NotRenderable("the header can't be read for a picture") from error
 
 
 def instance_thumbnail(instance: Located, number: int | None = None) -> bytes:
     """A small JPEG of frame ``number`` of one instance, by default of the one that stands for it."""
     rendering = Rendering(viewport=(THUMBNAIL_EDGE, THUMBNAIL_EDGE), quality=THUMBNAIL_QUALITY)
-    return render(instance, number or representative_frame(instance), rendering)
+    return render(instance, number, rendering)
 
 
 def series_thumbnail(series: Series) -> Payload:
@@ -85,7 +90,15 @@ def series_thumbnail(series: Series) -> Payload:
 
 def study_thumbnail(series: list[Series]) -> Payload:
     """The JPEG thumbnail of a study: that of its first series that has a picture. Raises ``NotRenderable``."""
+    pictured = set(
+        Instance.objects.filter(series__in=series, frame_table__isnull=False)
+        .order_by()
+        .values_list("series_id", flat=True)
+        .distinct()
+    )
     for candidate in sorted(series, key=lambda e: not e.thumbnail_key):
+        if candidate.pk not in pictured:
+            continue
         try:
             return series_thumbnail(candidate)
         except NotRenderable:

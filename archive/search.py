@@ -8,10 +8,9 @@ from django.db.models import QuerySet
 
 from archive import answers
 from archive.locate import within
-from archive.matching import condition
+from archive.matching import any_modality, condition
 from archive.models import Instance, Series, Study
 from dicom.attributes import Attribute, Level
-from dicom.part10 import BULKDATA_ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,36 +84,35 @@ def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
     if query.series_instance_uid is not None:
         rows = rows.filter(**{f"{ways['series']}series_instance_uid": query.series_instance_uid})
     if query.modalities_in_study:
-        rows = rows.filter(**{f"{ways['study']}modalities_in_study__overlap": sorted(query.modalities_in_study)})
+        rows = rows.filter(any_modality(f"{ways['study']}modalities_in_study", query.modalities_in_study))
     for match in query.matches:
         way = f"{ways[match.attribute.level]}{match.attribute.column}"
         found = condition(match.attribute, way, match.text, fuzzy=query.fuzzy)
         if found is not None:
             rows = rows.filter(found)
-    columns = [f"{ways[level]}answer" for level in _upper(query)] + ["answer"]
+    parts = _parts(query)
+    columns = [f"{ways[level]}answer" for level in parts]
     window = rows.order_by(*order).values_list(*columns)[query.offset : query.offset + query.limit + 1]
-    texts = [_text(row, query) for row in window]
-    ready = tuple(text.replace(BULKDATA_ROOT, root) for text in texts[: query.limit])
-    return Found(ready, truncated=len(texts) > query.limit)
+    answered = list(window)
+    texts = (_text(row, tuple(parts.values())) for row in answered[: query.limit])
+    return Found(tuple(answers.with_root(text, root) for text in texts), truncated=len(answered) > query.limit)
 
 
-def _upper(query: SearchQuery) -> list[Level]:
-    """The upper levels whose answers are needed besides the own one.
+def _parts(query: SearchQuery) -> dict[Level, frozenset[str] | None]:
+    """The levels whose ready answers make up one answer, and which of their tags (``None``: all).
 
-    A search below named parents returns its own level (the parents' UIDs are in it); a relational search returns
-    the parents' attributes as well (PS3.18 10.6.3.3); so does includefield.
+    A search below named parents returns its own level, in which the parents' UIDs are; of a parent that isn't named
+    all attributes are returned as well (PS3.18 10.6.3.3); of a named one those that includefield asks for.
     """
     named = {"study": query.study_instance_uid, "series": query.series_instance_uid}
-    levels: tuple[Level, ...] = ("study", "series")
-    upper = [level for level in levels if level in _PLANS[query.level][1] and level != query.level]
-    if query.include is None or query.include:
-        return upper
-    return [level for level in upper if named[level] is None]
+    parts: dict[Level, frozenset[str] | None] = {}
+    upper: tuple[Level, ...] = ("study", "series")
+    for level in upper[: upper.index(query.level) if query.level in upper else None]:
+        wanted = None if named[level] is None else query.include
+        if wanted is None or wanted:
+            parts[level] = wanted
+    return {**parts, query.level: None}
 
 
-def _text(row: tuple[str, ...], query: SearchQuery) -> str:
-    if len(row) == 1:
-        return row[0]
-    relational = query.study_instance_uid is None
-    wanted = None if query.include is None or relational else query.include
-    return answers.merged(row, wanted)
+def _text(row: tuple[str, ...], wanted: tuple[frozenset[str] | None, ...]) -> str:
+    return row[0] if len(row) == 1 else answers.merged(zip(row, wanted, strict=True))

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from archive.errors import ArchiveUnavailable
-from archive.index import Indexed, index
+from archive.index import Indexed, index, overtaken
 from archive.index_rows import StoredObject
 from archive.intake import COERCION, DUPLICATE_SOP_INSTANCE, Received, Stored, Terms, receive, translated
 from archive.object_store import object_store
@@ -111,6 +111,8 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
 
     def settle(indexed: Indexed) -> None:
         hashes = known | _known_objects(indexed.known)
+        if not indexed.known <= hashes.keys():
+            raise overtaken()
         hashes |= {uid: fresh[uid].staged.sha256 for uid in indexed.created}
         results[:] = [
             item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, hashes)
@@ -147,7 +149,7 @@ def _unless_indexed(keeper: ObjectStore, keys: Iterable[str]) -> Iterator[None]:
         yield
     except (OperationalError, InterfaceError, ObjectStoreUnavailable):
         raise
-    except BaseException:
+    except Exception:  # not KeyboardInterrupt and its like: they may come just after the commit
         _remove(keeper, keys)
         raise
 

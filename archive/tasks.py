@@ -4,17 +4,20 @@ from collections.abc import Callable, Mapping
 
 from celery import shared_task
 
-from archive import metadata, outbox, pictures
+from archive import metadata, outbox, pictures, sweep
 
 TASKS: Mapping[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
     outbox.SERIES_THUMBNAIL: pictures.prepare_thumbnail,
+    outbox.SWEEP: sweep.sweep_recent,
 }
 
 
-# The outbox is what remembers: were the broker to deliver again as well, a task that takes its worker with it would come
-# back at once, for ever.
-@shared_task(name="archive.run_outbox_entry", acks_late=False, reject_on_worker_lost=False)  # type: ignore[untyped-decorator, unused-ignore]
+# The outbox is what remembers: were the broker to deliver again as well, a task that takes its worker with it would
+# come back at once, for ever.
+@shared_task(  # type: ignore[untyped-decorator, unused-ignore]
+    name="archive.run_outbox_entry", acks_late=False, reject_on_worker_lost=False
+)
 def run_outbox_entry(entry_id: int) -> None:
     """Run the task of one outbox entry (idempotent)."""
     outbox.run(entry_id, TASKS)

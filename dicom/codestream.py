@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dicom.errors import CannotDecode
+from dicom.precincts import Grid, check_precincts
 
 # A frame in one tile is the rule. Each tile costs the J2K decoder some KiB before the first sample is read.
 MAXIMUM_TILES = 8192
 # A scan of a few bytes costs a progressive JPEG decoder a pass over the whole image.
 MAXIMUM_SCANS = 100
+# Samples times scans: the usual ten scans of the largest frame that is decoded.
+MAXIMUM_SCANNED = 10 << 27
 
 _SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -73,9 +76,13 @@ def read_jpeg_header(codestream: bytes) -> CodestreamHeader:
                 colour = "RGB"
             if codestream.find(_EOI, codestream.rfind(b"\xff\xda")) < 0:
                 raise CannotDecode("the JPEG codestream is truncated: no end of image after the last scan")
-            if codestream.count(b"\xff\xda") > MAXIMUM_SCANS:
-                raise CannotDecode(f"the JPEG codestream has more than {MAXIMUM_SCANS} scans")
             rows, columns = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
+            scans = codestream.count(b"\xff\xda")
+            if scans > MAXIMUM_SCANS or scans * rows * columns * components > MAXIMUM_SCANNED:
+                raise CannotDecode(
+                    f"the JPEG codestream has {scans} scans of {rows} rows, {columns} columns: more than "
+                    f"{MAXIMUM_SCANS}, or than {MAXIMUM_SCANNED} samples in all"
+                )
             # Huffman codes have a bit at least: one for each lossless sample, one for each block of 64 in a DCT
             bits = rows * columns * components if marker == _SOF_LOSSLESS else rows * columns // 64
             if marker not in _HUFFMAN_CODED:
@@ -117,15 +124,14 @@ def _jpeg_segments(codestream: bytes) -> Iterator[tuple[int, bytes]]:
 def read_jpeg_2000_header(codestream: bytes) -> CodestreamHeader:
     """The SIZ segment of a JPEG 2000 or HTJ2K codestream, bare or (against PS3.5 A.4.4) in JP2 boxes.
 
-    Raises CannotDecode when it is none, is cut off before its end of codestream, or has more tiles than
-    MAXIMUM_TILES.
+    Raises CannotDecode when it is none, is cut off before its end of codestream, has more tiles than MAXIMUM_TILES,
+    or more precincts, code-blocks and packets than `dicom.precincts` allows.
     """
-    start = 0
-    if codestream.startswith(_JP2_SIGNATURE):
-        start = codestream.find(b"\xff\x4f\xff\x51")
+    start = _jpeg_2000_start(codestream) if codestream.startswith(_JP2_SIGNATURE) else 0
     if start < 0 or codestream[start : start + 4] != b"\xff\x4f\xff\x51":
         raise CannotDecode("the frame is no JPEG 2000 codestream: SOC and SIZ expected")
-    size = codestream[start + 4 : start + 4 + int.from_bytes(codestream[start + 4 : start + 6], "big")]
+    end = start + 4 + int.from_bytes(codestream[start + 4 : start + 6], "big")
+    size = codestream[start + 4 : end]
     if len(size) < 41:
         raise CannotDecode("the JPEG 2000 codestream is truncated in SIZ")
     right, bottom, left, top, tile_columns, tile_rows, tile_left, tile_top = (
@@ -133,18 +139,41 @@ def read_jpeg_2000_header(codestream: bytes) -> CodestreamHeader:
     )
     if not (tile_columns and tile_rows and right > left and bottom > top):
         raise CannotDecode("the JPEG 2000 codestream declares an empty image or tile")
-    tiles = -((tile_left - right) // tile_columns) * -((tile_top - bottom) // tile_rows)
+    components = int.from_bytes(size[36:38], "big")
+    grid = Grid(left, top, right, bottom, tile_left, tile_top, tile_columns, tile_rows, components)
+    if grid.across < 1 or grid.down < 1:
+        raise CannotDecode("the tiles of the JPEG 2000 codestream lie outside its image")
+    tiles = grid.across * grid.down
     if tiles > MAXIMUM_TILES:
         raise CannotDecode(f"the JPEG 2000 codestream has {tiles} tiles, at most {MAXIMUM_TILES} are decoded")
     if _EOI not in codestream[-64:]:
         raise CannotDecode("the JPEG 2000 codestream is truncated: no end of codestream")
+    check_precincts(codestream, end, grid)
     return CodestreamHeader(
         rows=bottom - top,
         columns=right - left,
-        components=int.from_bytes(size[36:38], "big"),
+        components=components,
         precision=(size[38] & 0x7F) + 1,
         signed=bool(size[38] & 0x80),
     )
+
+
+def _jpeg_2000_start(boxes: bytes) -> int:
+    """Where the first Contiguous Codestream box of a JP2 file has its contents (T.800 I.4, I.5.4); -1 if there is none.
+
+    Boxes are walked as the decoder does: bytes that look like a codestream may lie in any other box.
+    """
+    position = 0
+    while position + 8 <= len(boxes):
+        length, body = int.from_bytes(boxes[position : position + 4], "big"), position + 8
+        if length == 1:
+            length, body = int.from_bytes(boxes[position + 8 : position + 16], "big"), position + 16
+        if boxes[position + 4 : position + 8] == b"jp2c":
+            return body
+        if length < 8:
+            break
+        position += length
+    return -1
 
 
 def read_jpeg_xl_header(codestream: bytes) -> CodestreamHeader:

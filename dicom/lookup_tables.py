@@ -12,6 +12,8 @@ from pydicom.dataset import Dataset
 from dicom.errors import CannotDecode
 
 _DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
+# Words of an indirect one, or of a discrete one of two values: what is behind as many for each entry is never used.
+_LONGEST_SEGMENT = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,26 +69,35 @@ def _read_words(item: Dataset, keyword: str, entries: int, bits: int, segmented:
 
 
 def _expand_segments(words: NDArray[numpy.uint16], entries: int, keyword: str) -> NDArray[numpy.uint16]:
-    """PS3.3 C.7.9.2: discrete, linear and indirect segments, never more than `entries` values of them."""
-    codes: list[int] = words.tolist()
+    """PS3.3 C.7.9.2: discrete, linear and indirect segments, never more than `entries` values of them.
+
+    A segment without a value is refused, so that `entries` bounds their number too, however they are written.
+    """
+    codes: list[int] = words[: _LONGEST_SEGMENT * (entries + 1)].tolist()
     values: list[int] = []
+    numbers: dict[int, int] = {}  # of the segments, by where they start
     starts: list[int] = []
     position = 0
     while position + 1 < len(codes) and len(values) < entries:
-        starts.append(position)
+        before = len(values)
         if codes[position] == _INDIRECT:
-            copied = codes[position + 1]
             if position + 3 >= len(codes):
                 raise CannotDecode(f"{keyword}: an indirect segment is cut off")
-            target = codes[position + 2] | codes[position + 3] << 16
-            if target not in starts[:-1]:
+            begin = numbers.get(codes[position + 2] | codes[position + 3] << 16)
+            if begin is None:
                 raise CannotDecode(f"{keyword}: an indirect segment points at no segment before it")
-            begin = starts.index(target)
-            for start in starts[begin : min(begin + copied, len(starts) - 1)]:
-                _expand_one(codes, start, values, entries, keyword)
-            position += 4
+            for number in range(begin, min(begin + codes[position + 1], len(starts))):
+                _expand_one(codes, starts[number], values, entries, keyword)
+                if len(values) >= entries:
+                    break
+            behind = position + 4
         else:
-            position = _expand_one(codes, position, values, entries, keyword)
+            behind = _expand_one(codes, position, values, entries, keyword)
+        if len(values) == before:
+            raise CannotDecode(f"{keyword}: the segment at word {position} has no value")
+        numbers[position] = len(starts)
+        starts.append(position)
+        position = behind
     return numpy.array(values[:entries], numpy.uint16)
 
 

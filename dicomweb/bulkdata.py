@@ -1,7 +1,6 @@
 """WADO-RS: one bulk value, what a BulkDataURI in the metadata points to (PS3.18 10.4.1.1.5)."""
 
-import re
-
+from django.conf import settings
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -15,6 +14,7 @@ from archive.locate import Address, Located, locate, locate_series
 from archive.retrieve import open_bulk_value
 from audit import kinds
 from dicomweb.bodies import multipart_response, single_part
+from dicomweb.errors import BadRequest
 from dicomweb.frames import send_frames
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
@@ -24,7 +24,8 @@ _OCTETS = "application/octet-stream"
 _PIXELS = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData", "7FE00010": "PixelData"}
 _ENCAPSULATED_DOCUMENT = "00420011"
 _MIME_TYPE_OF_ENCAPSULATED_DOCUMENT = "00420012"
-_MIME = re.compile(r"[a-z]+/[a-zA-Z0-9.+-]+")
+# What an encapsulated document may call itself on our origin: nothing that a browser would run or render as a page.
+_INERT = frozenset({"application/pdf", "model/obj", "model/mtl", "model/stl", "application/sla"})
 
 
 class RetrieveBulkData(DicomwebView):
@@ -37,13 +38,16 @@ class RetrieveBulkData(DicomwebView):
         summary="Retrieve bulk data (PS3.18 10.4.1.1.5)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
     )
     def get(self, request: Request, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
-        """The value little endian; pixel data as its frames; a document also in its own media type."""
+        """The value little endian; encapsulated pixel data as its frames; a document also in its own media type."""
         address = Address(study, series, instance)
         located = locate(self.scope(request), address)[0]
         frames = _frames_at(located, path)
-        if frames is not None:
+        if frames is not None and frames.transfer_syntax.encapsulated:
+            most = settings.PACS.limits.frames_per_request
+            if frames.count > most:
+                raise BadRequest(f"the pixel data have more than {most} frames: ask for frames in lists")
             return send_frames(self, request, frames, range(1, frames.count + 1))
-        payload = open_bulk_value(located, path)
+        payload = open_bulk_value(located, path) if frames is None else frames.open_value()
         chosen = self.negotiate(request, _offers(self._own_type(request, address, path)))
         self.record_read(request, address, instance_count=1, bytes=payload.length, query=f"bulkdata={path}")
         if not chosen.multipart:
@@ -61,8 +65,8 @@ class RetrieveBulkData(DicomwebView):
         series = locate_series(self.scope(request), address)[0]
         values = metadata.instance_values(series, address.sop_instance_uid)
         named = values.get(_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT, {}).get("Value")
-        text = str(named[0]) if isinstance(named, list) and named else ""
-        return text if _MIME.fullmatch(text) else None
+        text = str(named[0]).lower() if isinstance(named, list) and named else ""
+        return text if text in _INERT else None
 
 
 def _frames_at(located: Located, path: str) -> Frames | None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from rest_framework import exceptions
 
-from archive.errors import ArchiveFull, ArchiveUnavailable, InvalidQuery, NotFound, NotRenderable
+from archive.errors import ArchiveFull, ArchiveUnavailable, Conflict, InvalidQuery, NotFound, NotRenderable
 from audit.record import AuditUnavailable
 from dicomweb.multipart import MediaTypeError, MultipartError
 
@@ -26,6 +27,10 @@ class UnsupportedMediaType(Exception):
 
 class BadRequest(Exception):
     """A parameter of the request is malformed."""
+
+
+class TooLarge(Exception):
+    """The request's body is larger, or names more, than this resource takes."""
 
 
 class BodyAborted(Exception):
@@ -51,6 +56,10 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     MultipartError: Problem(400, "malformed-body", "Malformed multipart body"),
     BodyAborted: Problem(400, "malformed-body", "The body ended early"),
     InvalidQuery: Problem(400, "invalid-query", "Malformed query"),
+    # A row that a Delete took away between two look-ups of one request.
+    ObjectDoesNotExist: Problem(404, "not-found", "Not found", told=False),
+    Conflict: Problem(409, "conflict", "Conflict"),
+    TooLarge: Problem(413, "too-large", "Too large"),
     BadRequest: Problem(400, "bad-request", "Malformed request"),
     ArchiveFull: Problem(507, "archive-full", "No room"),
     ArchiveUnavailable: Problem(503, "unavailable", "Temporarily unavailable"),

@@ -1,4 +1,4 @@
-"""WADO-RS: metadata as DICOM JSON without bulk data (PS3.18 10.4.1.1.2)."""
+"""WADO-RS: metadata without bulk data, as DICOM JSON or XML (PS3.18 10.4.1.1.2)."""
 
 import re
 
@@ -11,10 +11,9 @@ from access.roles import Permission
 from archive import metadata
 from archive.locate import Address, locate_series
 from audit import kinds
-from dicomweb.media_types import Representation
+from dicomweb.data_sets import FORMS, JSON, XML, xml_response
 from dicomweb.view import DicomwebView, dicomweb_root
 
-_JSON = Representation("application/dicom+json", None, multipart=False)
 _FORBIDDEN = re.compile(r"q=0(\.0*)?")
 
 
@@ -32,7 +31,7 @@ class RetrieveMetadata(DicomwebView):
         self, request: Request, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
         """The prepared documents of the series asked for; 304 when the client has them already."""
-        self.negotiate(request, [_JSON])
+        chosen = self.negotiate(request, FORMS)
         address = Address(study, series, instance)
         found = locate_series(self.scope(request), address)
         root = dicomweb_root(request)
@@ -41,7 +40,7 @@ class RetrieveMetadata(DicomwebView):
         if instance is not None:
             document, count = metadata.instance_document(document, instance), 1
         self.record_read(request, address, instance_count=count, bytes=len(document.gzipped), query="metadata")
-        return _response(request, document)
+        return xml_response(metadata.objects_of(document)) if chosen == XML else _response(request, document)
 
 
 def _response(request: Request, document: metadata.Document) -> HttpResponseBase:
@@ -51,7 +50,7 @@ def _response(request: Request, document: metadata.Document) -> HttpResponseBase
     if etag in (tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")):
         response = HttpResponseNotModified()
     else:
-        response = HttpResponse(document.gzipped if gzip else document.text(), content_type=_JSON.media_type)
+        response = HttpResponse(document.gzipped if gzip else document.text(), content_type=JSON.media_type)
         if gzip:
             response["Content-Encoding"] = "gzip"
     response["ETag"] = etag

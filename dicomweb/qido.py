@@ -5,7 +5,7 @@ from typing import ClassVar
 from urllib.parse import parse_qsl
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -14,12 +14,11 @@ from access.roles import Permission
 from archive.search import search
 from audit import kinds
 from dicom.attributes import Level
+from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
-from dicomweb.media_types import Representation
 from dicomweb.query import parse_query
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
 
-JSON = Representation("application/dicom+json", None, multipart=False)
 _SERVICE = "Lightbox"
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -39,9 +38,9 @@ class SearchView(DicomwebView):
     event = kinds.SEARCH
     level: ClassVar[Level]
 
-    def get(self, request: Request, study: str | None = None, series: str | None = None) -> HttpResponse:
-        """Answers as DICOM JSON; what was asked for in vain is named in ``Warning: 299`` (PS3.18 8.3.4)."""
-        self.negotiate(request, [JSON])
+    def get(self, request: Request, study: str | None = None, series: str | None = None) -> HttpResponseBase:
+        """Answers as DICOM JSON or XML; what was asked for in vain is named in ``Warning: 299`` (PS3.18 8.3.4)."""
+        chosen = self.negotiate(request, FORMS)
         limits = settings.PACS.limits
         parsed = parse_query(
             _pairs(request.META.get("QUERY_STRING", "")),
@@ -59,7 +58,11 @@ class SearchView(DicomwebView):
             series_uid=series or "",
             instance_count=len(found.answers),
         )
-        response = json_response(f"[{','.join(found.answers)}]")
+        response: HttpResponseBase
+        if chosen == XML:
+            response = xml_response(answer.encode() for answer in found.answers)
+        else:
+            response = json_response(f"[{','.join(found.answers)}]")
         warnings = [f"The parameter {name} is not supported." for name in parsed.unsupported[:20]]
         if found.truncated and (parsed.asked is None or parsed.asked > parsed.query.limit):
             warnings.append(f"The number of answers exceeds the limit of {parsed.query.limit}.")

@@ -1,7 +1,5 @@
 """WADO-RS: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5)."""
 
-import re
-
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,24 +12,18 @@ from archive.pictures import (
     Rendering,
     instance_thumbnail,
     render,
-    representative_frame,
     series_thumbnail,
     study_thumbnail,
 )
 from audit import kinds
-from dicom.rendering import Window
 from dicomweb.bodies import single_part
-from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_number
 from dicomweb.media_types import Representation
+from dicomweb.picture_parameters import quality, viewport, window
 from dicomweb.view import DicomwebView
 
 _PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
 _JPEG = _PICTURES[:1]
-_FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
-_NUMBER = re.compile(r"[+-]?([0-9]{1,9}(\.[0-9]{0,9})?|\.[0-9]{1,9})")
-_WHOLE = re.compile(r"[0-9]{1,4}")
-_LARGEST_VIEWPORT = 8192
 _PARAMETERS = [
     OpenApiParameter("window", OpenApiTypes.STR, description="center,width,function"),
     OpenApiParameter("viewport", OpenApiTypes.STR, description="width,height in pixels"),
@@ -52,9 +44,8 @@ class RetrieveRendered(DicomwebView):
         address = Address(study, series, instance)
         located = locate(self.scope(request), address)[0]
         rendering = _rendering(request, self.negotiate(request, _PICTURES).media_type)
-        number = frame_number(numbers) if numbers else representative_frame(located)
-        picture = render(located, number, rendering)
-        self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"rendered={number}")
+        picture = render(located, frame_number(numbers) if numbers else None, rendering)
+        self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"rendered {numbers}".rstrip())
         return HttpResponse(picture, content_type=rendering.media_type)
 
 
@@ -83,46 +74,10 @@ class RetrieveThumbnail(DicomwebView):
 
 
 def _rendering(request: Request, media_type: str) -> Rendering:
-    """The rendering parameters of PS3.18 8.3.5. Raises ``BadRequest``."""
     asked = request._request.GET
     return Rendering(
         media_type=media_type,
-        window=_window(asked.get("window", "")),
-        viewport=_viewport(asked.get("viewport", "")),
-        quality=_quality(asked.get("quality", "")),
+        window=window(asked.get("window", "")),
+        viewport=viewport(asked.get("viewport", "")),
+        quality=quality(asked.get("quality", "")),
     )
-
-
-def _window(text: str) -> Window | None:
-    if not text:
-        return None
-    center, width, *function = text.split(",") if text.count(",") in (1, 2) else ("", "")
-    name = _FUNCTIONS.get(function[0].lower().replace("_", "-") if function else "linear")
-    if not _NUMBER.fullmatch(center) or not _NUMBER.fullmatch(width) or name is None:
-        raise BadRequest("window: expected center,width,function with function linear, linear-exact or sigmoid")
-    if (float(width) < 1 and name == "LINEAR") or float(width) <= 0:
-        raise BadRequest("window: the width must be at least 1 (above 0 for linear-exact and sigmoid)")
-    return Window(float(center), float(width), name)
-
-
-def _viewport(text: str) -> tuple[int, int] | None:
-    if not text:
-        return None
-    parts = text.split(",")
-    if len(parts) < 2 or not all(_within(part, _LARGEST_VIEWPORT) for part in parts[:2]):
-        raise BadRequest(f"viewport: expected width,height from 1 to {_LARGEST_VIEWPORT}")
-    if any(parts[2:]):
-        raise BadRequest("viewport: source regions are not supported")
-    return int(parts[0]), int(parts[1])
-
-
-def _quality(text: str) -> int:
-    if not text:
-        return 90
-    if not _within(text, 100):
-        raise BadRequest("quality: expected a whole number from 1 to 100")
-    return int(text)
-
-
-def _within(text: str, most: int) -> bool:
-    return _WHOLE.fullmatch(text) is not None and 1 <= int(text) <= most

@@ -1,24 +1,26 @@
 """STOW-RS: the Store transaction (PS3.18 10.5) as a door to ``archive.store``."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.http.request import UnreadablePostError
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may_store
 from access.roles import Permission
+from archive.errors import UnreadableObject
 from archive.store import Batching, Stored, store
 from audit import kinds
 from audit.kinds import Outcome
-from dicomweb.errors import BadRequest, BodyAborted, UnsupportedMediaType
-from dicomweb.multipart import Limits, MultipartReader, parse_content_type
+from dicomweb.body import body_reader
+from dicomweb.errors import BadRequest, UnsupportedMediaType
+from dicomweb.multipart import Limits, MediaTypeError, MultipartReader, Part, parse_content_type
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
 
 READ = 1 << 20
@@ -46,11 +48,16 @@ class StoreView(DicomwebView):
         """Store every part; the answer says for each what became of it."""
         limits = settings.PACS.limits
         principal = principal_of(request)
+
+        @cache
+        def permitted(study_instance_uid: str) -> bool:
+            return may_store(principal, study_instance_uid)
+
         stored = list(
             store(
                 _objects(request._request, limits.store_parts),
                 study_instance_uid=study,
-                permitted=lambda uid: may_store(principal, uid),
+                permitted=permitted,
                 batching=Batching(limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes),
                 record=lambda batch: self._record_batch(request, batch),
             )
@@ -75,7 +82,7 @@ class StoreView(DicomwebView):
 def _objects(request: HttpRequest, most: int) -> Iterator[Iterable[bytes]]:
     """The instances of the body, each as a stream of pieces. Raises ``UnsupportedMediaType``, ``MultipartError``."""
     media_type = parse_content_type(request.META.get("CONTENT_TYPE", ""))
-    read = _reader(request)
+    read = body_reader(request)
     if media_type.type == DICOM:
         return iter([iter(lambda: read(READ), b"")])
     if media_type.type != "multipart/related":
@@ -91,25 +98,18 @@ def _objects(request: HttpRequest, most: int) -> Iterator[Iterable[bytes]]:
 
 def _parts(reader: MultipartReader) -> Iterator[Iterable[bytes]]:
     for part in reader:
-        media_type = parse_content_type(part.headers.get("content-type") or DICOM)
-        if media_type.type != DICOM:
-            raise UnsupportedMediaType(f'part {part.number}: expected "{DICOM}", found {media_type.type}')
-        yield part.chunks()
+        yield _pieces(part)
 
 
-def _reader(request: HttpRequest) -> Callable[[int], bytes]:
-    """How to read the body: Django reads nothing without Content-Length, so chunked bodies are read from below it."""
-    chunked = not request.META.get("CONTENT_LENGTH") and request.META.get("wsgi.input_terminated")
-    source: Any = request.META["wsgi.input"] if chunked else request
-
-    def read(size: int) -> bytes:
-        try:
-            data: bytes = source.read(size)
-        except (OSError, UnreadablePostError, ValueError) as error:
-            raise BodyAborted("the body could not be read to its end") from error
-        return data
-
-    return read
+def _pieces(part: Part) -> Iterator[bytes]:
+    """The payload of a part; one of another type is refused alone, the parts around it are stored."""
+    try:
+        found = parse_content_type(part.headers.get("content-type") or DICOM).type
+    except MediaTypeError as error:
+        raise UnreadableObject(f"part {part.number}: {error}") from error
+    if found != DICOM:
+        raise UnreadableObject(f'part {part.number}: expected Content-Type "{DICOM}", found {found}')
+    yield from part.chunks()
 
 
 def _status(stored: Sequence[Stored]) -> int:

@@ -1,17 +1,21 @@
-"""The two resources that take two transactions: which right and which event count depends on the method."""
+"""The resources that take several transactions: which right and which event count depends on the method."""
 
 from typing import Any
 
 from rest_framework.request import Request
 
+from dicomweb.delete import DeleteView
 from dicomweb.qido import SearchStudies
 from dicomweb.stow import StoreView
 from dicomweb.view import DicomwebView
 from dicomweb.wado import RetrieveInstances
 
+# method -> its transaction; any other method is the reading one's
+_BY_METHOD: dict[str, type[DicomwebView]] = {"POST": StoreView, "DELETE": DeleteView}
+
 
 class _ByMethod(DicomwebView):
-    """A resource whose POST is the Store transaction and whose other methods are another one's."""
+    """A resource of which some methods are another transaction than reading."""
 
     reads: type[DicomwebView]
     permission = StoreView.permission
@@ -19,7 +23,8 @@ class _ByMethod(DicomwebView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Ask for the right of the transaction that the method names."""
-        transaction = StoreView if request.method == "POST" else self.reads
+        named = _BY_METHOD.get(request.method or "", self.reads)
+        transaction = named if isinstance(self, named) else self.reads
         self.permission, self.event = transaction.permission, transaction.event  # type: ignore[misc]
         super().initial(request, *args, **kwargs)
 
@@ -30,7 +35,13 @@ class Studies(_ByMethod, SearchStudies, StoreView):
     reads = SearchStudies
 
 
-class Study(_ByMethod, RetrieveInstances, StoreView):
-    """``/studies/{study}``: retrieve by GET, store by POST."""
+class Study(_ByMethod, RetrieveInstances, StoreView, DeleteView):
+    """``/studies/{study}``: retrieve by GET, store by POST, delete by DELETE."""
+
+    reads = RetrieveInstances
+
+
+class SeriesOrInstance(_ByMethod, RetrieveInstances, DeleteView):
+    """A series or an instance: retrieve by GET, delete by DELETE."""
 
     reads = RetrieveInstances

@@ -3,12 +3,14 @@
 from django.urls import URLPattern, path, register_converter
 
 from dicomweb.bulkdata import RetrieveBulkData
+from dicomweb.change_feed import ChangeFeed, LatestChange
+from dicomweb.commitment import Commitment
 from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.qido import SearchInstances, SearchSeries
 from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
-from dicomweb.studies import Studies, Study
-from dicomweb.wado import RetrieveInstances
+from dicomweb.studies import SeriesOrInstance, Studies, Study
+from dicomweb.wado_uri import WadoUri
 
 
 class UIDConverter:
@@ -40,11 +42,11 @@ urlpatterns: list[URLPattern] = [
     path(f"{_STUDY}/thumbnail", RetrieveThumbnail.as_view(), name="study-thumbnail"),
     path(f"{_STUDY}/series", SearchSeries.as_view(), name="study-series"),
     path(f"{_STUDY}/instances", SearchInstances.as_view(), name="study-instances"),
-    path(_SERIES, RetrieveInstances.as_view(), name="series"),
+    path(_SERIES, SeriesOrInstance.as_view(), name="series"),
     path(f"{_SERIES}/metadata", RetrieveMetadata.as_view(), name="series-metadata"),
     path(f"{_SERIES}/thumbnail", RetrieveThumbnail.as_view(), name="series-thumbnail"),
     path(f"{_SERIES}/instances", SearchInstances.as_view(), name="series-instances"),
-    path(_INSTANCE, RetrieveInstances.as_view(), name="instance"),
+    path(_INSTANCE, SeriesOrInstance.as_view(), name="instance"),
     path(f"{_INSTANCE}/metadata", RetrieveMetadata.as_view(), name="instance-metadata"),
     path(f"{_INSTANCE}/rendered", RetrieveRendered.as_view(), name="instance-rendered"),
     path(f"{_INSTANCE}/thumbnail", RetrieveThumbnail.as_view(), name="instance-thumbnail"),
@@ -52,4 +54,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{_INSTANCE}/frames/<str:numbers>/rendered", RetrieveRendered.as_view(), name="frames-rendered"),
     path(f"{_INSTANCE}/frames/<str:numbers>/thumbnail", RetrieveThumbnail.as_view(), name="frames-thumbnail"),
     path(f"{_INSTANCE}/bulkdata/<path:path>", RetrieveBulkData.as_view(), name="bulkdata"),
+    path("wado", WadoUri.as_view(), name="wado-uri"),
+    path("changefeed", ChangeFeed.as_view(), name="changefeed"),
+    path("changefeed/latest", LatestChange.as_view(), name="changefeed-latest"),
+    path("commitment-requests/<uid:transaction>", Commitment.as_view(), name="commitment"),
 ]

@@ -26,6 +26,9 @@ from audit.record import record
 from dicomweb.errors import NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
 
+# Media types that a browser may show when an answer is opened by itself; everything else is saved.
+_SHOWN = ("application/dicom+json", "application/problem+json", "image/jpeg", "image/png", "image/gif")
+
 
 class _OwnNegotiation(BaseContentNegotiation):
     """Content negotiation is ``dicomweb.media_types``; DRF's is told to keep out of it."""
@@ -92,9 +95,16 @@ class DicomwebView(APIView):
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Plain Django responses go out as they are; DICOM data is never cached by others."""
-        if isinstance(response, HttpResponseBase) and not response.has_header("Cache-Control"):
-            response["Cache-Control"] = "private, no-cache"
+        """Plain Django responses go out as they are; DICOM data is never cached by others; HEAD has no body."""
+        if request.method == "HEAD" and getattr(response, "streaming", False):
+            response.close()
+            response = HttpResponse(status=response.status_code, headers=dict(response.items()))
+        if isinstance(response, HttpResponseBase):
+            response.headers.setdefault("Cache-Control", "private, no-cache")
+            # What somebody stored is never a page of ours: opened by itself it may neither run nor load anything.
+            response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
+            if not response.headers.get("Content-Type", "").startswith(_SHOWN):
+                response.headers.setdefault("Content-Disposition", "attachment")
         return super().finalize_response(request, response, *args, **kwargs)
 
     def _record_refusal(self, exc: PermissionDenied) -> None:

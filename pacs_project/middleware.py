@@ -40,6 +40,10 @@ class RequestContext:
             request.headers.get("X-Forwarded-For", ""),
             settings.PACS.trusted_proxies,
         )
+        # TLS ends at a proxy of ours: what it says about the client's side counts.
+        forwarded = request.headers.get("X-Forwarded-Proto", "") == "https"
+        if forwarded and _is_trusted(request.META.get("REMOTE_ADDR", ""), settings.PACS.trusted_proxies):
+            request.META["wsgi.url_scheme"] = "https"
         response = self.get_response(request)
         response.headers["X-Request-ID"] = request_id
         for name, value in DEFAULT_HEADERS.items():

@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "corsheaders",
     "rest_framework",
     "oauth2_provider",
     "drf_spectacular",
@@ -41,6 +42,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "pacs_project.middleware.RequestContext",
+    "corsheaders.middleware.CorsMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -187,6 +189,22 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["access.authentication.HasPrincipal"],
     "SERVE_INCLUDE_SCHEMA": False,
 }
+
+# Web viewers served from elsewhere reach DICOMweb and the token endpoint with a Bearer token, never with the cookie.
+CORS_ALLOWED_ORIGINS = PACS.cors_origins
+CORS_URLS_REGEX = r"^/(dicom-web|oauth)/"
+CORS_ALLOW_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]
+CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-modified-since", "if-none-match", "range"]
+CORS_EXPOSE_HEADERS = [
+    "Content-Location",
+    "Content-Range",
+    "ETag",
+    "Last-Modified",
+    "Retry-After",
+    "Warning",
+    "X-Request-ID",
+]
+CORS_PREFLIGHT_MAX_AGE = 600
 
 LOGGING = {
     "version": 1,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from standalone.environment import SHARED, child_environment
+from standalone.environment import child_environment, shared_environment
 from standalone.errors import StandaloneError
 from standalone.layout import Layout
 from standalone.running import Child, Lock, Running, end_orphans, read_note, remove_note, write_note
@@ -55,7 +55,7 @@ def backing(
             redis_url=queue.url if queue else os.environ["PACS_REDIS_URL"],
             public_root=public_root,
         )
-        shared = {key: environment[key] for key in SHARED if key in environment}
+        shared = shared_environment(environment)
 
         def changed(children: Sequence[Child]) -> None:
             write_note(layout, Running(command, os.getpid(), address, shared, tuple(children)))

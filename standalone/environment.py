@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Mapping
 
 from standalone.layout import PROJECT, Layout
-
-# What a command given later has to know of the installation that runs; everything else comes from its own shell.
-SHARED = ("PACS_DATABASE_URL", "PACS_REDIS_URL", "PACS_DATA", "PACS_PUBLIC_ROOT", "PACS_VIEWER_DIR")
 
 EVERY_INTERFACE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the loopback address each includes
 
@@ -27,6 +25,14 @@ def child_environment(layout: Layout, *, database_url: str, redis_url: str, publ
     }
     environment.setdefault("PACS_VIEWER_DIR", str(layout.viewer))
     return environment
+
+
+def shared_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """The settings that a command given later needs to work on the same installation: every one of the product's.
+
+    Otherwise `./pacs import` from another shell would, for example, store into files beside a server that uses S3.
+    """
+    return {key: value for key, value in environment.items() if key.startswith("PACS_")}
 
 
 def public_root(host: str, port: int) -> str:

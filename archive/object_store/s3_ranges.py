@@ -88,12 +88,17 @@ def _obstore(location: S3Location) -> S3Store:
         "backoff": {"init_backoff": timedelta(seconds=FIRST_BACKOFF_SECONDS), "max_backoff": timedelta(seconds=4)},
     }
     if not location.access_key_id:
+        session = boto3_session(location)
+        if session.get_credentials() is None:
+            raise ObjectStoreUnavailable(
+                "no credentials for S3 are configured, and none are found where AWS keeps them"
+            )
         return S3Store(
             location.bucket,
             config=config,
             client_options=client,
             retry_config=retry,
-            credential_provider=Boto3CredentialProvider(boto3_session(location)),
+            credential_provider=Boto3CredentialProvider(session),
         )
     config |= {"access_key_id": location.access_key_id, "secret_access_key": location.secret_access_key}
     return S3Store(location.bucket, config=config, client_options=client, retry_config=retry)

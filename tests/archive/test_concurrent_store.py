@@ -63,7 +63,8 @@ def at_once(batches: Sequence[Sequence[bytes]], batching: Batching = BATCHING) -
 def the_index_agrees_with_the_store() -> bool:
     """Every row's object is there with its bytes, no object is without a row, and the counts are right."""
     rows = {i.object_key: bytes(i.object_sha256) for i in Instance.objects.all()}
-    found = {key: hashlib.sha256(b"".join(object_store().open_range(key))).digest() for key in object_store().keys()}
+    keeper = object_store()
+    found = {key: hashlib.sha256(b"".join(keeper.open_range(key))).digest() for key in keeper.keys("instances/")}
     assert found == rows
     for series in Series.objects.all():
         assert series.number_of_series_related_instances == series.instances.count()
@@ -117,10 +118,8 @@ def test_writers_that_meet_in_every_order_wait_for_each_other() -> None:
         make_object(StudyInstanceUID=study, SeriesInstanceUID=series, SOPInstanceUID=uid, PatientID=patient)
         for study, series, uid, patient in identities
     ]
-    batches = [
-        objects[turn:] + objects[:turn] if turn % 2 else objects[turn::-1] + objects[turn + 1 :] for turn in range(6)
-    ]
-    results = at_once(batches)
+    turned = [objects[turn:] + objects[:turn] for turn in range(6)]
+    results = at_once([batch if number % 2 else batch[::-1] for number, batch in enumerate(turned)])
     assert all(s.failure_reason is None for batch in results for s in batch)
     assert sum(not s.duplicate for batch in results for s in batch) == 6
     assert the_index_agrees_with_the_store()

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 import pytest
-from django.http import HttpResponse
 from django.test import Client as HttpClient
 
 from access.models import Client, User, UserRole
@@ -51,11 +50,11 @@ def multipart_body(objects: Iterable[bytes]) -> bytes:
     return b"".join(parts) + b"--%s--\r\n" % BOUNDARY.encode()
 
 
-def body_of(response: HttpResponse) -> bytes:
+def body_of(response: Any) -> bytes:
     """The whole body, streamed or not."""
     if response.streaming:
-        return b"".join(response.streaming_content)  # type: ignore[attr-defined]
-    return response.content
+        return b"".join(response.streaming_content)
+    return bytes(response.content)
 
 
 @pytest.fixture
@@ -84,7 +83,8 @@ def machine(db: None) -> Callable[[str], Client]:
     """Makes an OAuth2 client of a role."""
 
     def make(role: str) -> Client:
-        return Client.objects.create(name=f"machine{next(_numbers)}", role=role)
+        client: Client = Client.objects.create(name=f"machine{next(_numbers)}", role=role)
+        return client
 
     return make
 

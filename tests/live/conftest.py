@@ -19,11 +19,11 @@ def any_store(request: pytest.FixtureRequest) -> Iterator[LivePacs]:
         live.stop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def file_store() -> Iterator[LivePacs]:
-    """An installation with the file store, worker and relay."""
+    """An installation with the file store, without worker and relay; every test brings studies of its own."""
     live = LivePacs()
     try:
-        yield live.start()
+        yield live.start(worker=False)
     finally:
         live.stop()

@@ -28,13 +28,16 @@ USER = "robin"
 class LivePacs:
     """One installation with a database and a data folder of its own beside the services of the test run."""
 
-    def __init__(self, *, s3: dict[str, str] | None = None, redis_url: str | None = None) -> None:
+    def __init__(
+        self, *, s3: dict[str, str] | None = None, redis_url: str | None = None, database_url: str | None = None
+    ) -> None:
         self.home = Path(mkdtemp(prefix="lbl-"))
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = f"live_{uuid4().hex[:12]}"
+        self.server_url = database_url or os.environ["PACS_DATABASE_URL"]
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PACS_S3")} | {
-            "PACS_DATABASE_URL": _database_url(self.database),
+            "PACS_DATABASE_URL": _database_url(self.server_url, self.database),
             "PACS_REDIS_URL": redis_url or f"{os.environ['PACS_REDIS_URL'].split('?')[0]}?db={4 + self.port % 12}",
             "PACS_DATA": str(self.home),
             "PACS_PUBLIC_ROOT": self.url,
@@ -49,12 +52,17 @@ class LivePacs:
 
     def start(self, *, worker: bool = True) -> LivePacs:
         """Bring it up for the first time; ``robin`` is a radiologist and a technologist."""
-        with _admin() as connection:
-            connection.execute(f"CREATE DATABASE {self.database}")
-        self.manage("migrate", "--verbosity=0")
+        self.install()
         made = self.manage("create_user", USER, "--role", "technologist", "--role", "radiologist")
         self.password = _field(made, "password")
         self.serve(worker=worker)
+        return self
+
+    def install(self) -> LivePacs:
+        """Make the database; nothing is running yet."""
+        with self._server() as connection:
+            connection.execute(f"CREATE DATABASE {self.database}")
+        self.manage("migrate", "--verbosity=0")
         return self
 
     def serve(self, *, worker: bool = True) -> None:
@@ -71,10 +79,14 @@ class LivePacs:
 
     def manage(self, *words: str) -> str:
         """A management command in this installation; its output."""
-        command = [sys.executable, str(ROOT / "manage.py"), *words]
-        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
+        done = self.manage_anyhow(*words)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def manage_anyhow(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The same, whether it succeeds or not."""
+        command = [sys.executable, str(ROOT / "manage.py"), *words]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
 
     def machine(self, role: str) -> requests.Session:
         """A client of ``role`` with a bearer token, as a requests session."""
@@ -100,16 +112,22 @@ class LivePacs:
         pids = [self.services[0].pid, *_children(self.services[0].pid)]
         return max(_resident(pid) for pid in pids if pid)
 
-    def kill(self) -> None:
-        """SIGKILL for every process at once, as a power cut would; nothing gets to clean up."""
-        for service in self.services:
+    def kill(self, name: str = "") -> None:
+        """SIGKILL for every process at once, or those of one service; nothing gets to clean up."""
+        dying = [service for service in self.services if not name or service.name == name]
+        for service in dying:
             if service.pid is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(service.pid, signal.SIGKILL)
-        for service in self.services:
+        for service in dying:
             if service.process is not None:
                 service.process.wait()
-        self.services = []
+        self.services = [service for service in self.services if service not in dying]
+
+    def serve_worker(self) -> None:
+        """Start the worker again."""
+        self.services.append(Worker(self.home / "worker.log", self.environment))
+        self.services[-1].start()
 
     def stop(self) -> None:
         """Stop in order and leave nothing behind."""
@@ -117,8 +135,11 @@ class LivePacs:
             service.stop()
         self.services = []
         shutil.rmtree(self.home, ignore_errors=True)
-        with _admin() as connection:
+        with self._server() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+
+    def _server(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(self.server_url, autocommit=True)
 
 
 def _free_port() -> int:
@@ -127,13 +148,9 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _database_url(name: str) -> str:
-    parts = urlsplit(os.environ["PACS_DATABASE_URL"])
+def _database_url(server_url: str, name: str) -> str:
+    parts = urlsplit(server_url)
     return f"{parts.scheme}://{parts.netloc}/{name}?{parts.query}"
-
-
-def _admin() -> psycopg.Connection[Any]:
-    return psycopg.connect(os.environ["PACS_DATABASE_URL"], autocommit=True)
 
 
 def _field(text: str, name: str) -> str:

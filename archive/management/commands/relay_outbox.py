@@ -1,4 +1,4 @@
-"""Hand the outbox's due tasks to the workers, for ever; now and then clear away what dead processes left half written."""
+"""Hand the outbox's due tasks to the workers, for ever; clear away now and then what dead processes left behind."""
 
 import logging
 import signal
@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
 from archive.object_store import ObjectStoreError, object_store
-from archive.outbox import relay_once
+from archive.outbox import SWEEP, Wish, relay_once, wish
 from archive.tasks import run_outbox_entry
 
 log = logging.getLogger("archive.outbox")
@@ -42,6 +42,7 @@ class Command(BaseCommand):
             if time.monotonic() >= clear_at:
                 clear_at = time.monotonic() + CLEAR_EVERY
                 clear_abandoned()
+                wish_sweep()
             pause = relay(pause)
             if options["once"] and pause:
                 return
@@ -74,3 +75,12 @@ def clear_abandoned() -> None:
         return
     if removed:
         log.info("%s abandoned uploads cleared away", removed)
+
+
+def wish_sweep() -> None:
+    """Let a worker remove what was deleted long enough ago."""
+    try:
+        wish([Wish(SWEEP, "all")])
+    except (DatabaseError, InterfaceError):
+        log.warning("the database is away; the sweep comes with the next turn")
+        connection.close()

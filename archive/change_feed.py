@@ -1,0 +1,157 @@
+"""The change feed: what was created and deleted, in an order in which a reader never misses anything.
+
+A row gets its ``sequence`` before its transaction commits, so a smaller number may appear after a larger one was read.
+Readers are therefore shown ``position``, which is given after the commit, by the first reader that comes by: one at a
+time, to all rows it can see that have none. A row that appears later gets a larger position, whenever it began.
+Positions are 1, 2, 3... without gaps. No reader waits for a writer that is still at work, and none hides the others.
+(Showing only transactions older than the oldest running one would do neither: ordered by ``sequence`` it still skips.)
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import orjson
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+
+from archive import metadata
+from archive.delete import DELETE
+from archive.locate import is_unlimited, within
+from archive.models import ChangeFeedEntry, Instance, Series, Study
+
+State = Literal["current", "replaced", "deleted"]
+
+_LOCK = 0x4C69676874626F78  # the name of our advisory lock: "Lightbox" in ASCII
+_STEP = 10_000
+_PLACE = """
+    UPDATE archive_changefeedentry AS entry SET position = placed.position FROM (
+        SELECT sequence, (SELECT COALESCE(max(position), 0) FROM archive_changefeedentry)
+            + row_number() OVER (ORDER BY sequence) AS position
+        FROM (SELECT sequence FROM archive_changefeedentry WHERE position IS NULL ORDER BY sequence LIMIT %s) AS next
+    ) AS placed WHERE entry.sequence = placed.sequence
+"""
+_UID = re.compile(rb'"00080018":\{"vr":"UI","Value":\["([0-9.]+)"')
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry: what was done to which instance, and what has become of the instance by now.
+
+    ``current``: it is stored as this entry left it; ``replaced``: it was stored anew after it; ``deleted``: it is not
+    stored.
+    """
+
+    position: int
+    action: str
+    study_instance_uid: str
+    series_instance_uid: str
+    sop_instance_uid: str
+    timestamp: datetime
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which entries: those after position ``since``, from ``start`` up to but without ``end``, without the first
+    ``skip`` of them, at most ``limit``."""
+
+    since: int = 0
+    start: datetime | None = None
+    end: datetime | None = None
+    skip: int = 0
+    limit: int = 100
+
+
+def changes(scope: QuerySet[Study], window: Window) -> list[Change]:
+    """The entries of ``window`` within ``scope``, in order.
+
+    A limited scope is told of instances that are stored in its studies, never of what is gone.
+    """
+    _place()
+    rows = _visible(scope).filter(position__gt=window.since)
+    if window.start is not None:
+        rows = rows.filter(created_at__gte=window.start)
+    if window.end is not None:
+        rows = rows.filter(created_at__lt=window.end)
+    return [_change(row) for row in rows.order_by("position")[window.skip : window.skip + window.limit]]
+
+
+def latest(scope: QuerySet[Study]) -> Change | None:
+    """The last entry within ``scope``; ``None`` if there is none."""
+    _place()
+    row = _visible(scope).order_by("-position").first()
+    return _change(row) if row is not None else None
+
+
+def metadata_of(changed: Iterable[Change], scope: QuerySet[Study], root: str) -> Mapping[str, bytes]:
+    """The metadata of those instances that are stored now, by SOP Instance UID, with BulkDataURIs under ``root``.
+
+    Each series' document is read once. Raises ``ArchiveUnavailable``.
+    """
+    wanted = {change.sop_instance_uid for change in changed if change.state != "deleted"}
+    holders = within(Instance.objects.filter(sop_instance_uid__in=wanted), scope, "series__study")
+    by_series: dict[int, set[str]] = {}
+    for pk, uid in holders.values_list("series_id", "sop_instance_uid"):
+        by_series.setdefault(pk, set()).add(uid)
+    found: dict[str, bytes] = {}
+    for series in Series.objects.filter(pk__in=by_series).select_related("document"):
+        found |= _chosen(metadata.objects_of(metadata.series_document(series, root)), by_series[series.pk])
+    return found
+
+
+def _chosen(objects: Sequence[bytes], wanted: set[str]) -> dict[str, bytes]:
+    """Those of ``objects`` that are of the instances ``wanted``, with few of them parsed."""
+    found = {}
+    for text in objects:
+        match = _UID.search(text)
+        # The first one that looks like it may be that of a nested data set: look before you trust.
+        if match and match[1].decode() in wanted and _uid_of(text) == match[1].decode():
+            found[match[1].decode()] = text
+    for uid in wanted - found.keys():
+        found.update((uid, text) for text in objects if uid.encode() in text and _uid_of(text) == uid)
+    return found
+
+
+def _uid_of(text: bytes) -> str:
+    return str((orjson.loads(text).get("00080018", {}).get("Value") or [""])[0])
+
+
+def _place() -> None:
+    """Give a position to every committed entry that has none."""
+    while ChangeFeedEntry.objects.filter(position=None).exists():
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            # A statement of its own: it sees what whoever held the lock before has committed.
+            cursor.execute(_PLACE, [_STEP])
+            if cursor.rowcount < _STEP:
+                return
+
+
+def _visible(scope: QuerySet[Study]) -> QuerySet[ChangeFeedEntry, Any]:
+    stored = Instance.objects.filter(sop_instance_uid=OuterRef("sop_instance_uid"))
+    rows = ChangeFeedEntry.objects.filter(position__isnull=False).annotate(
+        stored_at=Subquery(stored.values("created_at")[:1])
+    )
+    if is_unlimited(scope):
+        return rows
+    here = stored.filter(series__study__study_instance_uid=OuterRef("study_instance_uid"))
+    seen = scope.values("study_instance_uid")
+    return rows.filter(Exists(here), study_instance_uid__in=seen, stored_at__lte=F("created_at")).exclude(action=DELETE)
+
+
+def _change(row: Any) -> Change:
+    state: State = "deleted"
+    if row.stored_at is not None:
+        state = "current" if row.stored_at <= row.created_at and row.action != DELETE else "replaced"
+    return Change(
+        position=row.position,
+        action=row.action,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        sop_instance_uid=row.sop_instance_uid,
+        timestamp=row.created_at,
+        state=state,
+    )

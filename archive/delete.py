@@ -1,0 +1,162 @@
+"""Delete: what is at an address leaves the index at once; its objects stay for a grace period, then they are swept.
+
+PS3.18 has no Delete transaction; DELETE on the resources of the Retrieve transaction is what the peers agree on. The
+archive answers the same request again the same way for as long as it remembers the deletion, that is until the sweep.
+Deleted instances can be brought back until then (``archive.undelete``) or stored again, as new objects. Patients stay;
+leave granted on a study goes with the study.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from archive import outbox
+from archive.errors import NotFound
+from archive.index import METADATA_DELAY, THUMBNAIL_DELAY
+from archive.index_recount import recount_series, recount_study
+from archive.locate import Address, is_unlimited
+from archive.models import DeletedObject, Instance, MetadataFragment, Series, SeriesDocument, Study
+from archive.outbox import Wish
+
+DELETE = "delete"
+# Whoever is just reading a document or a picture shall come to its end.
+DERIVED_GRACE_SECONDS = 3600
+
+# An object that a sweep took for an orphan while it was being stored has a row already.
+_TAKE = """
+    WITH gone AS (
+        DELETE FROM archive_instance AS i USING archive_series AS e
+        WHERE e.id = i.series_id AND e.id = ANY(%(series)s)
+            AND (%(instance)s::text IS NULL OR i.sop_instance_uid = %(instance)s)
+        RETURNING i.id, i.sop_instance_uid, i.instance_number, i.object_key, i.object_sha256, i.object_size,
+            e.id AS series_id, e.series_instance_uid
+    ), remembered AS (
+        INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid,
+            sha256, size, deleted_at, sweep_after, deleted_by)
+        SELECT object_key, %(study)s, series_instance_uid, sop_instance_uid, object_sha256, object_size,
+            statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s), %(by)s FROM gone
+        ON CONFLICT (object_key) DO UPDATE SET study_instance_uid = EXCLUDED.study_instance_uid,
+            series_instance_uid = EXCLUDED.series_instance_uid, sop_instance_uid = EXCLUDED.sop_instance_uid,
+            sha256 = EXCLUDED.sha256, size = EXCLUDED.size, deleted_at = EXCLUDED.deleted_at,
+            sweep_after = EXCLUDED.sweep_after, deleted_by = EXCLUDED.deleted_by
+    ), told AS (
+        INSERT INTO archive_changefeedentry (action, study_instance_uid, series_instance_uid, sop_instance_uid)
+        SELECT %(action)s, %(study)s, series_instance_uid, sop_instance_uid FROM gone
+        ORDER BY series_id, instance_number, id
+    )
+    SELECT count(*), COALESCE(sum(object_size), 0)::bigint FROM gone
+"""
+_GIVE_UP_DERIVED = """
+    INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid,
+        sha256, size, deleted_at, sweep_after, deleted_by)
+    SELECT key, '', '', '', '', 0, statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s),
+        'derived' FROM (
+        SELECT object_key FROM archive_seriesdocument WHERE series_id = ANY(%(gone)s)
+        UNION SELECT thumbnail_key FROM archive_series WHERE id = ANY(%(touched)s) AND thumbnail_key <> ''
+    ) AS derived (key) ON CONFLICT (object_key) DO NOTHING
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion took: instances, bytes of their objects, and whether the study itself is gone.
+
+    No instances where the same had been deleted before.
+    """
+
+    address: Address
+    instances: int = 0
+    bytes: int = 0
+    study_gone: bool = False
+
+
+def delete(scope: QuerySet[Study], address: Address, *, deleted_by: str, record: Callable[[Deleted], None]) -> Deleted:
+    """Delete the instances at ``address`` in one transaction; ``record`` is called inside it, just before the commit.
+
+    What had been deleted before and is still in its grace period is deleted again without effect. Raises ``NotFound``
+    for what is not, or no longer, known within ``scope``. ``deleted_by`` is the immutable id of who asked.
+    """
+    with transaction.atomic():
+        deleted = _delete(scope, address, deleted_by)
+        if deleted is None:
+            if not _is_remembered(scope, address):
+                raise NotFound("nothing is stored under these UIDs")
+            deleted = Deleted(address)
+        record(deleted)
+    return deleted
+
+
+def _delete(scope: QuerySet[Study], address: Address, deleted_by: str) -> Deleted | None:
+    """Locks study, then series, as ``archive.index`` does, so that a Store about them waits and never deadlocks."""
+    locked = scope.select_for_update(of=("self",)).filter(study_instance_uid=address.study_instance_uid)
+    study = locked.first()
+    if study is None:
+        return None
+    touched = _locked_series(study, address)
+    if not touched and address.series_instance_uid is not None:
+        return None
+    instances, size = _take(address, touched, deleted_by)
+    if not instances and address.sop_instance_uid is not None:
+        return None
+    wishes = _settle_series(touched)
+    study_gone = not recount_study(study.pk)
+    if study_gone:
+        study.delete()
+    outbox.wish(wishes)
+    return Deleted(address, instances, size, study_gone)
+
+
+def _locked_series(study: Study, address: Address) -> list[int]:
+    rows = Series.objects.select_for_update().filter(study=study).order_by("study_id", "series_instance_uid")
+    if address.series_instance_uid is not None:
+        rows = rows.filter(series_instance_uid=address.series_instance_uid)
+    return list(rows.values_list("pk", flat=True))
+
+
+def _take(address: Address, series: list[int], deleted_by: str) -> tuple[int, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _TAKE,
+            {
+                "series": series,
+                "instance": address.sop_instance_uid,
+                "study": address.study_instance_uid,
+                "grace": settings.PACS.delete_grace_days * 86_400,
+                "by": deleted_by,
+                "action": DELETE,
+            },
+        )
+        [(instances, size)] = cursor.fetchall()
+    return instances, size
+
+
+def _settle_series(touched: list[int]) -> list[Wish]:
+    """Remove the series that are empty now, bring the others up to date; returns the tasks these need."""
+    left, empty = recount_series(touched)
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_UP_DERIVED, {"grace": DERIVED_GRACE_SECONDS, "gone": empty, "touched": touched})
+    # The picture of a series may show what is gone; its document is made again, being of an older version.
+    Series.objects.filter(pk__in=left).update(thumbnail_key="")
+    MetadataFragment.objects.filter(series__in=empty).delete()
+    SeriesDocument.objects.filter(series__in=empty).delete()
+    Series.objects.filter(pk__in=empty).delete()
+    pictured = Instance.objects.filter(series__in=left, frame_table__isnull=False).order_by()
+    return [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in left] + [
+        Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY)
+        for pk in pictured.values_list("series_id", flat=True).distinct()
+    ]
+
+
+def _is_remembered(scope: QuerySet[Study], address: Address) -> bool:
+    """Whether something at ``address`` was deleted and is not yet swept; only whoever may see all studies is told."""
+    if not is_unlimited(scope):
+        return False
+    rows = DeletedObject.objects.filter(study_instance_uid=address.study_instance_uid)
+    if address.series_instance_uid is not None:
+        rows = rows.filter(series_instance_uid=address.series_instance_uid)
+    if address.sop_instance_uid is not None:
+        rows = rows.filter(sop_instance_uid=address.sop_instance_uid)
+    return rows.exists()

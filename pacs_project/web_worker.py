@@ -1,0 +1,324 @@
+"""gunicorn's threaded worker for clients that can't be trusted to be quick.
+
+Its own gives a thread to a connection at the first byte and lets it wait without end: 32 sockets with half a request
+line stop everything. Here the event loop reads heads and small bodies, and a thread gets what is whole. Of what threads
+must wait for themselves, large bodies hold at most ``BODIES`` of them, and a client that doesn't read its answer loses
+its thread as soon as others wait for one. ``/livez`` has a thread of its own.
+"""
+
+import errno
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from selectors import EVENT_READ
+from socket import SHUT_WR, socket
+from typing import Any
+
+from gunicorn.http import get_parser
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+
+from pacs_project.client_socket import ClientSocket
+from pacs_project.request_head import HeadTooLarge, RequestHead, parse_head, without_expectation
+
+# Seconds for a head and a body of at most SMALL_BODY together. Forms and token requests are such bodies.
+WHOLE_SECONDS = 10.0
+SMALL_BODY = 64 * 1024
+# Larger ones exist below this path only, and each waits for one of so many threads of a process, but not for long.
+LARGE_BODIES_AT = b"/dicom-web/"
+BODIES = 12
+BODY_QUEUE_SECONDS = 10.0
+# A request that has waited so long for a thread may have that of a client that has been stuck so long.
+WAITED = 0.2
+STUCK = 0.5
+# An answer's connection is closed when the client has closed it, at the latest after this (RFC 9112 9.6).
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 16 << 20
+# A body that nobody read is read away by the thread for so long, so that the connection can be kept.
+DRAIN_SECONDS = 0.2
+SPARE_CONNECTIONS = 16
+TICK = 0.25
+PIECE = 16 * 1024
+REASONS = {
+    408: "Request Timeout",
+    411: "Length Required",
+    413: "Content Too Large",
+    431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
+}
+
+
+class Connection(TConn):  # type: ignore[misc]
+    """A client's connection; the event loop owns it but while a thread handles its request."""
+
+    sock: ClientSocket
+
+    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any) -> None:
+        super().__init__(cfg, sock, client, server)
+        self.parser = get_parser(cfg, sock, client)
+        self.initialized = True
+        self.data = bytearray()
+        self.head: RequestHead | None = None
+        self.deadline = 0.0
+        self.queued_at = 0.0
+        self.drained = 0
+
+
+class WebWorker(ThreadWorker):  # type: ignore[misc]
+    """See the module. Speaks HTTP/1 without TLS, which ends at a proxy."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.spare = ThreadPoolExecutor(max_workers=1)
+        # All but `running` belong to the event loop. Dictionaries for their order: the oldest comes first.
+        self.unfinished: dict[Connection, None] = {}
+        self.lingering: dict[Connection, None] = {}
+        self.body_queue: dict[Connection, None] = {}
+        self.bodies: set[Connection] = set()
+        self.queued: dict[Connection, None] = {}
+        self.running: set[Connection] = set()
+
+    @classmethod
+    def check_config(cls, cfg: Any, log: Any) -> None:
+        """Refuse what this worker doesn't do."""
+        super().check_config(cfg, log)
+        if cfg.is_ssl:
+            raise RuntimeError("TLS ends at a proxy: certfile and keyfile are not for this server")
+
+    def run(self) -> None:
+        """Serve; at the end let go of the threads that still wait for clients."""
+        super().run()
+        self.spare.shutdown(wait=False)
+        for conn in list(self.running):
+            conn.sock.abort()
+
+    # --- new connections and whole requests
+
+    def accept(self, listener: Any) -> None:
+        """Take a connection; the oldest one that has not sent a whole request makes room."""
+        if self.nr_conns + SPARE_CONNECTIONS >= self.worker_connections:
+            self._give_up_oldest()
+        try:
+            accepted, address = listener.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+            self._give_up_oldest()
+            return
+        self.nr_conns += 1
+        self._await_request(Connection(self.cfg, ClientSocket(accepted), address, listener.getsockname()))
+
+    def on_client_socket_readable(self, conn: Connection, client: socket) -> None:
+        """The next request on a connection that was kept, or its end."""
+        self.poller.unregister(client)
+        self.keepalived_conns.remove(conn)
+        self._await_request(conn)
+
+    def _await_request(self, conn: Connection) -> None:
+        conn.head = None
+        self._watch(conn, self.unfinished, WHOLE_SECONDS, self._on_bytes)
+        if conn.data:
+            self._look_at(conn)
+
+    def _on_bytes(self, conn: Connection, _: socket) -> None:
+        if conn not in self.unfinished:
+            return
+        try:
+            data = conn.sock.take(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        conn.data += data
+        if data:
+            self._look_at(conn)
+        elif conn.head is not None:
+            # A body that is shorter than announced: the application has an answer to that.
+            self._unwatch(conn, self.unfinished)
+            self._hand_over(conn)
+        else:
+            self._unwatch(conn, self.unfinished)
+            self._drop(conn)
+
+    def _look_at(self, conn: Connection) -> None:
+        try:
+            head = conn.head = conn.head or parse_head(conn.data)
+        except HeadTooLarge:
+            self._unwatch(conn, self.unfinished)
+            return self._refuse(conn, 431)
+        if head is None:
+            return None
+        if head.length is not None and head.length <= SMALL_BODY:
+            if len(conn.data) - head.size < head.length:
+                if head.asks_first:
+                    self._send(conn, b"HTTP/1.1 100 Continue\r\n\r\n")
+                    conn.head = without_expectation(conn.data, head)
+                return None
+            self._unwatch(conn, self.unfinished)
+            return self._hand_over(conn)
+        self._unwatch(conn, self.unfinished)
+        if not head.path.startswith(LARGE_BODIES_AT):
+            return self._refuse(conn, 411 if head.length is None else 413)
+        if len(self.bodies) < BODIES:
+            self.bodies.add(conn)
+            return self._hand_over(conn)
+        conn.deadline = time.monotonic() + BODY_QUEUE_SECONDS
+        self.body_queue[conn] = None
+        return None
+
+    # --- threads
+
+    def _hand_over(self, conn: Connection) -> None:
+        conn.parser.unreader.unread(bytes(conn.data))
+        conn.data.clear()
+        self.enqueue_req(conn)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """Give the connection to a thread."""
+        pool = self.tpool
+        if conn.head is not None and conn.head.path == b"/livez":
+            pool = self.spare
+        else:
+            conn.queued_at = time.monotonic()
+            self.queued[conn] = None
+        future = pool.submit(self.handle, conn)
+        future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
+
+    def handle(self, conn: Connection) -> Any:
+        """Handle the request; runs in a thread."""
+        self.queued.pop(conn, None)
+        conn.sock.begin()
+        self.running.add(conn)
+        return super().handle(conn)
+
+    def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
+        return bool(keepalive) and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
+
+    def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
+        """Keep the connection or close it, without ever waiting for the client."""
+        self.queued.pop(conn, None)
+        self.running.discard(conn)
+        if conn in self.bodies:
+            self.bodies.discard(conn)
+            self._next_body()
+        keep = not fs.cancelled() and fs.exception() is None and fs.result() is True
+        if conn.sock.aborted or not keep:
+            self._linger(conn)
+            return
+        conn.data += conn.parser.unreader.take_buffered()
+        if conn.data:
+            self._await_request(conn)
+            return
+        conn.set_timeout()
+        if not self.alive:
+            conn.timeout = min(conn.timeout, time.monotonic() + STOP_KEEPALIVE_LINGER)
+        self.keepalived_conns.append(conn)
+        self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
+
+    def _next_body(self) -> None:
+        conn = next(iter(self.body_queue), None)
+        if conn is not None:
+            del self.body_queue[conn]
+            self.bodies.add(conn)
+            self._hand_over(conn)
+
+    # --- time
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """As gunicorn's, more often while somebody waits."""
+        somebody = self.unfinished or self.lingering or self.body_queue or self.queued
+        super().wait_for_and_dispatch_events(min(timeout, TICK) if somebody else timeout)
+
+    def murder_pending(self) -> None:
+        """What gunicorn calls in each turn of its loop: whose time is over, who must make room."""
+        now = time.monotonic()
+        # When stopping, nobody is waited for who has not begun.
+        for conn in _over(self.unfinished, now) or ([] if self.alive else [c for c in self.unfinished if not c.data]):
+            self._unwatch(conn, self.unfinished)
+            if conn.data:
+                self._refuse(conn, 408)
+            else:
+                self._drop(conn)
+        for conn in _over(self.lingering, now):
+            self._unwatch(conn, self.lingering)
+            self._drop(conn)
+        for conn in _over(self.body_queue, now):
+            del self.body_queue[conn]
+            self._refuse(conn, 503)
+        wanting = sum(now - conn.queued_at > WAITED for conn in list(self.queued))
+        if wanting:
+            stuck = sorted(((conn.sock.held_up(now), conn) for conn in list(self.running)), key=lambda it: -it[0])
+            for seconds, conn in stuck[:wanting]:
+                if seconds > STUCK:
+                    conn.sock.abort()
+
+    # --- ends
+
+    def _refuse(self, conn: Connection, status: int) -> None:
+        retry = "Retry-After: 5\r\n" if status == 503 else ""
+        body = f'{{"type":"about:blank","title":"{REASONS[status]}","status":{status}}}'
+        head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+        self._send(conn, f"{head}{retry}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        self._linger(conn)
+
+    def _send(self, conn: Connection, data: bytes) -> None:
+        """A few bytes, which always fit; a client that has gone isn't told."""
+        try:
+            conn.sock.send(data)
+        except OSError:
+            self.log.debug("a client has gone before it was answered")
+
+    def _linger(self, conn: Connection) -> None:
+        """Close in the way that lets the client read the answer; gunicorn's own would stop the event loop."""
+        try:
+            conn.sock.shutdown(SHUT_WR)
+        except OSError:
+            return self._drop(conn)
+        return self._watch(conn, self.lingering, LINGER_SECONDS, self._on_late_bytes)
+
+    def _on_late_bytes(self, conn: Connection, _: socket) -> None:
+        if conn not in self.lingering:
+            return
+        try:
+            data = conn.sock.take(PIECE * 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        conn.drained += len(data)
+        if not data or conn.drained > LINGER_BYTES:
+            self._unwatch(conn, self.lingering)
+            self._drop(conn)
+
+    def _give_up_oldest(self) -> None:
+        conn = next(iter(self.unfinished), None)
+        if conn is not None:
+            self._unwatch(conn, self.unfinished)
+            self._drop(conn)
+
+    def _drop(self, conn: Connection) -> None:
+        self.nr_conns -= 1
+        conn.close()
+
+    def _watch(
+        self, conn: Connection, among: dict[Connection, None], seconds: float, then: Callable[[Connection, socket], None]
+    ) -> None:
+        conn.deadline = time.monotonic() + seconds
+        among[conn] = None
+        self.poller.register(conn.sock, EVENT_READ, partial(then, conn))
+
+    def _unwatch(self, conn: Connection, among: dict[Connection, None]) -> None:
+        del among[conn]
+        self.poller.unregister(conn.sock)
+
+
+def _over(among: dict[Connection, None], now: float) -> list[Connection]:
+    """Those whose time is over; each of these has the same time, so the oldest come first."""
+    found = []
+    for conn in among:
+        if conn.deadline > now:
+            break
+        found.append(conn)
+    return found

@@ -1,0 +1,214 @@
+"""WADO-RS rendered and thumbnail (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5)."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from PIL import Image
+from pydicom.uid import generate_uid
+
+from archive.models import Instance, Series
+from archive.object_store import object_store
+from archive.tasks import TASKS
+from tests.dicomweb.conftest import Door, body_of
+from tests.dicomweb.objects import make_data_set, to_bytes
+from tests.dicomweb.pixels import native_frames, packaged
+from tests.dicomweb.reading import problem_of
+
+_REPORT = {
+    "SOPClassUID": "1.2.840.10008.5.1.4.1.1.88.11",
+    "Modality": "SR",
+    **dict.fromkeys(("PixelData", "Rows", "Columns", "BitsAllocated", "WindowCenter", "WindowWidth")),
+}
+
+
+def stored(door: Door, **values: Any) -> str:
+    response = door.store([to_bytes(make_data_set(**values))])
+    assert response.status_code in (200, 202), response.content
+    reference = response.json()["00081199"]["Value"][0]
+    return str(reference["00081190"]["Value"][0].partition("/dicom-web/")[2])
+
+
+def picture(response: Any) -> Image.Image:
+    assert response.status_code == 200, body_of(response)
+    image = Image.open(io.BytesIO(body_of(response)))
+    assert Image.MIME[image.format or ""] == response["Content-Type"]
+    image.load()
+    return image
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        (None, "JPEG"),
+        ("*/*", "JPEG"),
+        ("image/*", "JPEG"),
+        ("image/jpeg", "JPEG"),
+        ("image/png", "PNG"),
+        ("image/gif", "GIF"),
+        ("image/webp, image/png;q=0.5", "PNG"),
+    ],
+)
+def test_a_picture_of_the_kind_asked_for(technologist: Door, accept: str | None, kind: str) -> None:
+    instance = stored(technologist)
+    for path in ("rendered", "frames/1/rendered"):
+        image = picture(technologist.get(f"{instance}/{path}", accept=accept))
+        assert (image.format, image.size) == (kind, (16, 12))
+    from_query = technologist.get(f"{instance}/rendered?accept=image/png")
+    assert picture(from_query).format == "PNG"
+
+
+def test_window_viewport_and_quality_count(technologist: Door) -> None:
+    """PS3.18 8.3.5.1.2 to 8.3.5.1.4."""
+    instance = stored(technologist)
+    plain = np.asarray(picture(technologist.get(f"{instance}/rendered", accept="image/png")))
+    bright = np.asarray(picture(technologist.get(f"{instance}/rendered?window=50,100,linear", accept="image/png")))
+    assert bright[-1, -1] == 255 > plain[-1, -1]
+    for window in ("50,100", "50.5,100.25,LINEAR_EXACT", "-50,1,sigmoid", "0,0.5,linear-exact"):
+        picture(technologist.get(f"{instance}/rendered?window={window}", accept="image/png"))
+    assert picture(technologist.get(f"{instance}/rendered?viewport=8,8")).size == (8, 6)
+    assert picture(technologist.get(f"{instance}/rendered?viewport=160,9999".replace("9999", "999"))).size == (160, 120)
+    sizes = [len(body_of(technologist.get(f"{instance}/rendered?quality={q}"))) for q in (1, 100)]
+    assert sizes[0] < sizes[1]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "window=1",
+        "window=a,b",
+        "window=1,0",
+        "window=1,2,3",
+        "window=1,2,linear,4",
+        "window=,",
+        "window=1e9,2",
+        "window=nan,inf",
+        "window=1,-5,sigmoid",
+        "window=%D9%A1,2%C2%B2",
+        "viewport=0,5",
+        "viewport=5",
+        "viewport=-1,5",
+        "viewport=9000,10",
+        "viewport=1,2,3,4,5,6",
+        "viewport=%C2%B2,5",
+        "viewport=1.5,2",
+        "viewport=99999999999999,1",
+        "quality=0",
+        "quality=101",
+        "quality=high",
+        "quality=%C2%B2",
+        "quality=99999",
+    ],
+)
+def test_malformed_parameters_are_400(technologist: Door, query: str) -> None:
+    problem_of(technologist.get(f"{stored(technologist)}/rendered?{query}"), 400)
+
+
+def test_frames_of_a_picture(technologist: Door) -> None:
+    ds, _ = native_frames(3)
+    assert technologist.store([to_bytes(ds)]).status_code == 200
+    instance = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+    picture(technologist.get(f"{instance}/frames/3/rendered"))
+    for resource in ("rendered", "thumbnail"):
+        problem_of(technologist.get(f"{instance}/frames/4/{resource}"), 404)
+        problem_of(technologist.get(f"{instance}/frames/0/{resource}"), 400)
+        problem_of(technologist.get(f"{instance}/frames/1,2/{resource}"), 400)
+
+
+@pytest.mark.parametrize("level", ["instance", "series", "study"])
+def test_what_has_no_pixels_has_no_picture(technologist: Door, level: str) -> None:
+    """Trap 25: cleanly, for reports and plans."""
+    instance = stored(technologist, **_REPORT)
+    series, study = instance.rpartition("/instances")[0], instance.partition("/series")[0]
+    path = {"instance": instance, "series": series, "study": study}[level]
+    assert problem_of(technologist.get(f"{path}/thumbnail"), 406)["code"] == "no-picture"
+    if level == "instance":
+        problem_of(technologist.get(f"{path}/rendered"), 406)
+        problem_of(technologist.get(f"{path}/frames/1/rendered"), 406)
+
+
+def test_no_picture_but_jpeg_is_a_thumbnail(technologist: Door) -> None:
+    problem_of(technologist.get(f"{stored(technologist)}/thumbnail", accept="image/png"), 406)
+    problem_of(technologist.get(f"{stored(technologist)}/rendered", accept="video/mp4"), 406)
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_thumbnails_at_every_level(technologist: Door, prepared: bool) -> None:
+    study, report, ct = generate_uid(), generate_uid(), generate_uid()
+    stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=report, SeriesNumber=1, **_REPORT)
+    instance = stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=ct, SeriesNumber=2)
+    if prepared:
+        for series in Series.objects.all():
+            TASKS["series_thumbnail"](str(series.pk))
+        assert [bool(e.thumbnail_key) for e in Series.objects.order_by("series_number")] == [False, True]
+    for path in (f"studies/{study}", f"studies/{study}/series/{ct}", instance, f"{instance}/frames/1"):
+        response = technologist.get(f"{path}/thumbnail", accept="image/jpeg")
+        assert response["Content-Type"] == "image/jpeg", "plain body (trap 25)"
+        assert picture(response).size == (256, 192)
+    problem_of(technologist.get(f"studies/{study}/series/{report}/thumbnail"), 406)
+    problem_of(technologist.get(f"studies/{generate_uid()}/thumbnail"), 404)
+
+
+def test_a_prepared_thumbnail_is_replaced_and_may_be_lost(technologist: Door) -> None:
+    instance = stored(technologist)
+    series_path = instance.rpartition("/instances")[0]
+    pk = str(Series.objects.get().pk)
+    TASKS["series_thumbnail"](pk)
+    first = Series.objects.get().thumbnail_key
+    TASKS["series_thumbnail"](pk)
+    second = Series.objects.get().thumbnail_key
+    assert [*object_store().keys(first), *object_store().keys(second)] == [second]
+    object_store().delete(second)
+    picture(technologist.get(f"{series_path}/thumbnail"))
+    TASKS["series_thumbnail"]("999999999")
+
+
+def test_queries_do_not_grow_with_series_without_pictures(technologist: Door) -> None:
+    study = generate_uid()
+    counts: list[int] = []
+    for number in (1, 10):
+        for _ in range(number):
+            stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=generate_uid(), SeriesNumber=1, **_REPORT)
+        if not counts:
+            stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=generate_uid(), SeriesNumber=9)
+        with CaptureQueriesContext(connection) as queries:
+            picture(technologist.get(f"studies/{study}/thumbnail"))
+        counts.append(len(queries))
+    assert counts[0] == counts[1] <= 10
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "examples_palette.dcm",
+        "examples_ybr_color.dcm",
+        "MR_small_bigendian.dcm",
+        "image_dfl.dcm",
+        "liver_1frame.dcm",
+        "SC_rgb_rle_2frame.dcm",
+        "JPGExtended.dcm",
+    ],
+)
+def test_pictures_of_every_encoding(technologist: Door, name: str) -> None:
+    response = technologist.store([packaged(name)])
+    path = response.json()["00081199"]["Value"][0]["00081190"]["Value"][0].partition("/dicom-web/")[2]
+    assert max(picture(technologist.get(f"{path}/thumbnail")).size) == 256
+    picture(technologist.get(f"{path}/rendered"))
+
+
+def test_a_header_that_cannot_be_read_has_no_picture(technologist: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = stored(technologist)
+    monkeypatch.setattr("archive.pictures._LARGEST_HEADER", 100)
+    problem_of(technologist.get(f"{instance}/rendered"), 406)
+    assert Instance.objects.get().header_length > 100
+
+
+def test_head(technologist: Door) -> None:
+    for resource in ("rendered", "thumbnail"):
+        response = technologist.http.head(f"/dicom-web/{stored(technologist)}/{resource}")
+        assert (response.status_code, body_of(response)) == (200, b"")

@@ -1,0 +1,147 @@
+"""Writes the tables of docs/ that follow from the code, between ``<!-- table: NAME -->`` and ``<!-- end -->``.
+
+    python -m tools.docs_tables
+
+``tests/docs`` compares what stands in the pages with what this module would write.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+_MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_MATCHING = {
+    "uid": "list of UIDs",
+    "wildcard": "single value, wild card",
+    "person_name": "wild card, case and accents ignored",
+    "date": "single value, range",
+    "time": "single value, range",
+    "single": "single value",
+    "number": "whole number",
+    "none": "not matched",
+}
+
+
+def roles() -> str:
+    """Roles x rights with their scope, from ``access.roles``."""
+    from access.roles import ROLES, Permission, Scope
+
+    head = ["Role", *(right.value.replace("_", " ") for right in Permission)]
+    rows = (
+        [f"`{role.name}`", *(_scope(role.rights.get(right, Scope.NONE).name) for right in Permission)]
+        for role in ROLES.values()
+    )
+    return table(head, rows)
+
+
+def resources() -> str:
+    """Every resource and method below the DICOMweb root with its right and its event, from ``dicomweb.urls``."""
+    from dicomweb.urls import urlpatterns
+
+    rows = (
+        [method, f"`/{_template(str(entry.pattern))}`", view.permission.value, view.event.name]
+        for entry in urlpatterns
+        for method, view in _methods(entry.callback.view_class)  # type: ignore[attr-defined]
+    )
+    return table(["Method", "Resource below `/dicom-web`", "Right", "Event in the trail"], rows)
+
+
+def attributes() -> str:
+    """The indexed attributes, from ``dicom.attributes``."""
+    from dicom.attributes import ATTRIBUTES
+
+    rows = (
+        [
+            a.keyword,
+            f"({a.tag[:4]},{a.tag[4:]})",
+            a.vr,
+            a.level,
+            _MATCHING[a.matching],
+            "yes" if a.default else "no",
+        ]
+        for a in ATTRIBUTES
+    )
+    return table(["Keyword", "Tag", "VR", "Level", "Matching", "Required by PS3.18"], rows)
+
+
+def transfer_syntaxes() -> str:
+    """What is stored, and how its frames leave, from ``dicom.transfer_syntaxes`` and ``dicom.codecs``."""
+    from dicom.codecs import DECODERS
+    from dicom.transfer_syntaxes import BY_UID, OCTET_STREAM
+
+    rows = (
+        [
+            ts.name,
+            f"`{ts.uid}`",
+            f"`{ts.media_type}`" if ts.encapsulated else f"`{OCTET_STREAM}`, Explicit VR Little Endian",
+            "yes" if ts.uid in DECODERS else "no",
+        ]
+        for ts in BY_UID.values()
+    )
+    return table(["Transfer syntax", "UID", "Frames without decoding", "Decoded"], rows)
+
+
+def status_codes() -> str:
+    """Which error is answered with which status, from ``dicomweb.errors``."""
+    from dicomweb.errors import PROBLEMS
+
+    unique = {(p.status, p.code, p.title) for p in PROBLEMS.values()}
+    rows = ([str(status), f"`{code}`", title] for status, code, title in sorted(unique))
+    return table(["Status", "`code`", "`title`"], rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "roles": roles,
+    "resources": resources,
+    "attributes": attributes,
+    "transfer-syntaxes": transfer_syntaxes,
+    "status-codes": status_codes,
+}
+
+
+def filled(page: str) -> str:
+    """The text of a page with its marked tables as the code has them now. Raises KeyError for an unknown name."""
+    return _MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], page)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _scope(name: str) -> str:
+    return {"NONE": "", "GRANTED": "granted"}.get(name, name.lower())
+
+
+def _template(route: str) -> str:
+    return re.sub(r"<\w+:(\w+)>", r"{\1}", route)
+
+
+def _methods(view: Any) -> list[tuple[str, Any]]:
+    """Each method with the class that has it, which is the one that declares its right and its event."""
+    asked = [method for method in ("get", "post", "delete") if hasattr(view, method)]
+    return [(method.upper(), next(each for each in view.__mro__ if method in vars(each))) for method in asked]
+
+
+def main() -> None:
+    """Rewrite the pages in place."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pacs_project.settings")
+    os.environ.setdefault("PACS_SECRET_KEY", "only for the documentation")
+    import django
+
+    django.setup()
+    for path in sorted(DOCS.glob("*.md")):
+        page = path.read_text()
+        if (new := filled(page)) != page:
+            path.write_text(new)
+            print(f"rewritten: {path.name}")
+
+
+if __name__ == "__main__":
+    main()
