@@ -61,7 +61,5 @@ EXPOSE 8080
 HEALTHCHECK --interval=15s --timeout=5s --start-period=30s --retries=3 \
   CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/livez', timeout=4)"]
 STOPSIGNAL SIGTERM
-# TLS, and buffering of uploads, are the work of a proxy in front.
-CMD ["gunicorn", "pacs_project.wsgi:application", "--bind=0.0.0.0:8080", "--worker-class=gthread", "--workers=2", \
-     "--threads=16", "--timeout=120", "--graceful-timeout=20", "--keep-alive=5", "--backlog=512", \
-     "--limit-request-line=8190", "--worker-tmp-dir=/dev/shm", "--no-control-socket"]
+# TLS is the work of a proxy in front.
+CMD ["gunicorn", "--config=python:pacs_project.gunicorn_conf", "--bind=0.0.0.0:8080", "pacs_project.wsgi:application"]

@@ -1,13 +1,16 @@
-"""New people and new machines, each with its event in the same transaction."""
+"""People and machines: new ones, their roles, grants and passwords; each change with its event in the same transaction."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from oauth2_provider.generators import generate_client_secret
 
-from access.models import Client, User, UserRole
+from access.models import Client, StudyGrant, User, UserRole
 from access.passwords import generate_password
 from access.trail import system_event
+from archive.models import Study
 from audit.kinds import ROLES_CHANGED, USER_CHANGED
 from audit.record import record
 
@@ -38,6 +41,95 @@ def create_client(name: str, role: str) -> tuple[Client, str]:
         client = Client.objects.create(name=name, role=role, client_secret=secret)
         record([system_event(USER_CHANGED, f"client {client.external_id} created with role {role}")])
     return client, secret
+
+
+class Unknown(Exception):
+    """Nobody, or more than one, has this name; no study has this UID."""
+
+
+def holder(name: str) -> User | Client:
+    """The person or the machine of that name; a machine also by its client id. Raises Unknown."""
+    found: list[User | Client] = [
+        *User.objects.filter(username=name),
+        *Client.objects.filter(name=name),
+        *Client.objects.filter(client_id=name),
+    ]
+    if len(found) != 1:
+        raise Unknown(f"{len(found)} people and machines are called {name}")
+    return found[0]
+
+
+def set_roles(username: str, roles: Sequence[str]) -> None:
+    """Give a person these roles and no others, from the next request on. Raises Unknown."""
+    with transaction.atomic():
+        user = _person(username)
+        UserRole.objects.filter(user=user).exclude(role__in=roles).delete()
+        UserRole.objects.bulk_create([UserRole(user=user, role=role) for role in roles], ignore_conflicts=True)
+        record([system_event(ROLES_CHANGED, f"person {user.external_id} has now {', '.join(roles)}")])
+
+
+def set_active(name: str, *, active: bool) -> None:
+    """Switch an account on or off; what is off can't do anything from the next request on. Raises Unknown."""
+    with transaction.atomic():
+        account = holder(name)
+        account.is_active = active
+        account.save(update_fields=["is_active"])
+        record([system_event(USER_CHANGED, f"{_described(account)} switched {'on' if active else 'off'}")])
+
+
+def reset_password(username: str) -> str:
+    """A new generated password, which is kept nowhere else; it ends the person's sessions. Raises Unknown."""
+    password = generate_password()
+    with transaction.atomic():
+        user = _person(username)
+        user.set_password(password)
+        user.save(update_fields=["password"])
+        record([system_event(USER_CHANGED, f"{_described(user)} given a new password")])
+    return password
+
+
+def grant_study(name: str, study_instance_uid: str, until: datetime | None) -> None:
+    """Open one study to a person or a machine, until then or without end. Raises Unknown."""
+    with transaction.atomic():
+        account, study = holder(name), _study(study_instance_uid)
+        StudyGrant.objects.create(study=study, valid_until=until, **_held_by(account))
+        end = f"until {until.isoformat()}" if until else "without end"
+        text = f"{_described(account)} granted the study {end}"
+        record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
+
+
+def revoke_study(name: str, study_instance_uid: str) -> int:
+    """End the grants of one study to a person or a machine; how many there were. Raises Unknown."""
+    with transaction.atomic():
+        account, study = holder(name), _study(study_instance_uid)
+        grants = StudyGrant.objects.filter(study=study, **_held_by(account))
+        open_ones = grants.exclude(valid_until__lte=Now())
+        ended = open_ones.update(valid_until=Now())
+        text = f"{_described(account)}: {ended} grants of the study ended"
+        record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
+    return ended
+
+
+def _person(username: str) -> User:
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise Unknown(f"nobody is called {username}")
+    return user
+
+
+def _study(study_instance_uid: str) -> Study:
+    study = Study.objects.filter(study_instance_uid=study_instance_uid).first()
+    if study is None:
+        raise Unknown(f"there is no study {study_instance_uid}")
+    return study
+
+
+def _held_by(account: User | Client) -> dict[str, User | Client]:
+    return {"user" if isinstance(account, User) else "client": account}
+
+
+def _described(account: User | Client) -> str:
+    return f"{'person' if isinstance(account, User) else 'client'} {account.external_id}"
 
 
 def create_first_user() -> tuple[User, str] | None:

@@ -38,7 +38,7 @@ def attempt(name: str, address: str) -> Attempt:
     """
     now = timezone.now()
     limits = {_key("name", name.casefold(), address): PER_NAME, _key("address", address): PER_ADDRESS}
-    SignInAttempt.objects.filter(at__lt=now - WINDOW).delete()
+    forget_old()
     rows = tuple(row.pk for row in SignInAttempt.objects.bulk_create(SignInAttempt(key=key) for key in limits))
     counts = SignInAttempt.objects.filter(key__in=limits).values("key").annotate(count=Count("pk"), oldest=Min("at"))
     waits = [entry["oldest"] + WINDOW - now for entry in counts if entry["count"] > limits[entry["key"]]]
@@ -52,6 +52,11 @@ def forgive(attempt: Attempt) -> None:
     """The attempt succeeded: it and the earlier failures of that name from that address no longer count."""
     SignInAttempt.objects.filter(key=attempt.name_key).delete()
     SignInAttempt.objects.filter(pk__in=attempt.rows).delete()
+
+
+def forget_old() -> None:
+    """Remove what no longer counts."""
+    SignInAttempt.objects.filter(at__lt=timezone.now() - WINDOW).delete()
 
 
 def _key(*parts: str) -> str:

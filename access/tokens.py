@@ -5,6 +5,7 @@ import binascii
 import hashlib
 import json
 from typing import Any, ClassVar
+from urllib.parse import unquote_plus
 
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -18,6 +19,10 @@ from audit.kinds import SIGN_IN, SIGN_IN_FAILED, SIGN_OUT, EventKind, Outcome
 from audit.record import record
 
 
+class TwoMethods(Exception):
+    """The client authenticates itself in two ways, or as two clients (RFC 6749 2.3: not more than one)."""
+
+
 class _OnTrail:
     """What both endpoints share: guessing is slow, and what happens commits together with its event."""
 
@@ -25,7 +30,10 @@ class _OnTrail:
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The library's answer; 400 for text that no client has, 429 after too many failures."""
-        client_id = _client_id(request)
+        try:
+            client_id = _client_id(request)
+        except TwoMethods:
+            return JsonResponse({"error": "invalid_request"}, status=400)
         if any("\0" in text for text in (client_id, *request.POST.values())):
             return JsonResponse({"error": "invalid_request"}, status=400)
         try:
@@ -96,11 +104,24 @@ def _record(request: HttpRequest, kind: EventKind, client_id: str, *, token: str
 
 
 def _client_id(request: HttpRequest) -> str:
-    """The name the client gives itself: HTTP Basic, else the form (RFC 6749 2.3.1). "" if there is none."""
-    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    """The name the client gives itself: HTTP Basic, else the form (RFC 6749 2.3.1). "" if there is none.
+
+    Raises TwoMethods: the library would fall back from the one to the other, so that a wrong secret of one client in the
+    header could be counted, and the token of another client be written down, under the wrong name.
+    """
+    named, secrets = request.POST.getlist("client_id"), request.POST.getlist("client_secret")
+    if len(named) > 1 or len(secrets) > 1:
+        raise TwoMethods
+    header = request.headers.get("Authorization")
+    if header is None:
+        return named[0] if named else ""
+    scheme, _, encoded = header.partition(" ")
+    client_id = ""
     if scheme.lower() == "basic":
         try:
-            return base64.b64decode(encoded, validate=True).decode().partition(":")[0]
-        except (binascii.Error, UnicodeDecodeError):
-            return ""
-    return request.POST.get("client_id", "")
+            client_id = unquote_plus(base64.b64decode(encoded).decode().partition(":")[0])
+        except (binascii.Error, ValueError):
+            client_id = ""
+    if secrets or (named and named[0] != client_id):
+        raise TwoMethods
+    return client_id

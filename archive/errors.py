@@ -26,7 +26,18 @@ class InvalidQuery(ArchiveError):
 
 
 class UnreadableObject(ArchiveError):
-    """Raised by the pieces of one object on their way in: that object is refused, the others go on."""
+    """Raised by the pieces of one object on their way in: that object is refused, the others go on.
+
+    ``failure_reason`` is of PS3.18 table I.2-2; the UIDs are those that the sender gave the object, as far as known.
+    """
+
+    def __init__(
+        self, text: str, *, failure_reason: int = 0x0110, sop_class_uid: str = "", sop_instance_uid: str = ""
+    ) -> None:
+        super().__init__(text)
+        self.failure_reason = failure_reason
+        self.sop_class_uid = sop_class_uid
+        self.sop_instance_uid = sop_instance_uid
 
 
 class Conflict(ArchiveError):

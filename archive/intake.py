@@ -145,7 +145,12 @@ def _fill(staged: Staged, pieces: Iterable[bytes], limit: int) -> Stored | None:
             staged.write(piece)
         staged.seal()
     except UnreadableObject as error:
-        return Stored(failure_reason=PROCESSING_FAILURE, text=str(error))
+        return Stored(
+            sop_class_uid=error.sop_class_uid,
+            sop_instance_uid=error.sop_instance_uid,
+            failure_reason=error.failure_reason,
+            text=str(error),
+        )
     return None
 
 

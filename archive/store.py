@@ -19,7 +19,16 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from archive.errors import ArchiveUnavailable
 from archive.index import Indexed, index, overtaken
 from archive.index_rows import StoredObject
-from archive.intake import COERCION, DUPLICATE_SOP_INSTANCE, Received, Stored, Terms, receive, translated
+from archive.intake import (
+    COERCION,
+    DUPLICATE_SOP_INSTANCE,
+    NOT_AUTHORIZED,
+    Received,
+    Stored,
+    Terms,
+    receive,
+    translated,
+)
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
 from archive.object_store.port import ObjectStore
@@ -31,6 +40,8 @@ log = logging.getLogger("archive.store")
 # PostgreSQL ends one of two transactions that wait for each other; the one that was ended just has to come again.
 _COLLISIONS = (DeadlockDetected, SerializationFailure)
 _ATTEMPTS = 5
+# Bytes of memory that one byte of metadata costs until its batch is written.
+_METADATA_WEIGHT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,14 @@ class Batching:
     instances: int
     total_bytes: int
     object_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is in the archive under a SOP Instance UID: the hash of its object, and its study."""
+
+    sha256: bytes
+    study_instance_uid: str
 
 
 Record = Callable[[Sequence[Stored]], None]
@@ -68,12 +87,14 @@ def store(
         for pieces in objects:
             batch.append(receive(keeper, pieces, terms))
             waiting = _received(batch)
-            full = sum(item.staged.size for item in waiting) >= batching.total_bytes
+            # Metadata wait in memory: those of a deflated object can be far larger than the object itself.
+            gathered = sum(item.staged.size + _METADATA_WEIGHT * len(item.parsed.json_text) for item in waiting)
+            full = gathered >= batching.total_bytes
             if len(batch) >= batching.instances or full:
-                yield from _flush(keeper, batch, record)
+                yield from _flush(keeper, batch, record, terms)
                 batch = []
         if batch:
-            yield from _flush(keeper, batch, record)
+            yield from _flush(keeper, batch, record, terms)
     finally:
         for item in _received(batch):
             item.discard()
@@ -83,10 +104,10 @@ def _received(batch: Sequence[Received | Stored]) -> list[Received]:
     return [item for item in batch if isinstance(item, Received)]
 
 
-def _flush(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record) -> list[Stored]:
+def _flush(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record, terms: Terms) -> list[Stored]:
     """Make a batch durable, then visible; a failure leaves nothing of it visible."""
     try:
-        return _commit(keeper, batch, record)
+        return _commit(keeper, batch, record, terms)
     except ObjectStoreError as error:
         raise translated(error) from error
     except (OperationalError, InterfaceError) as error:
@@ -97,7 +118,7 @@ def _flush(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Reco
             item.discard()
 
 
-def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record) -> list[Stored]:
+def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record, terms: Terms) -> list[Stored]:
     received = _received(batch)
     known = _known_objects(item.uid for item in received)
     fresh: dict[str, Received] = {}
@@ -110,12 +131,14 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
     results: list[Stored] = []
 
     def settle(indexed: Indexed) -> None:
-        hashes = known | _known_objects(indexed.known)
-        if not indexed.known <= hashes.keys():
+        there = known | _known_objects(indexed.known)
+        if not indexed.known <= there.keys():
             raise overtaken()
-        hashes |= {uid: fresh[uid].staged.sha256 for uid in indexed.created}
+        there |= {
+            uid: _Known(fresh[uid].staged.sha256, fresh[uid].parsed.study_instance_uid) for uid in indexed.created
+        }
         results[:] = [
-            item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, hashes)
+            item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, there, terms)
             for item in batch
         ]
         record(results)
@@ -162,19 +185,22 @@ def _remove(keeper: ObjectStore, keys: Iterable[str]) -> None:
             log.warning("an object that nothing points at could not be removed: %s", error)
 
 
-def _known_objects(uids: Iterable[str]) -> dict[str, bytes]:
-    """SHA-256 of the stored object of each SOP Instance UID that is in the index."""
+def _known_objects(uids: Iterable[str]) -> dict[str, _Known]:
+    """What is in the archive under those of the SOP Instance UIDs that are in the index."""
     wanted = list(uids)
     if not wanted:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT sop_instance_uid, object_sha256 FROM archive_instance WHERE sop_instance_uid = ANY(%s)", [wanted]
+            "SELECT i.sop_instance_uid, i.object_sha256, s.study_instance_uid FROM archive_instance i "
+            "JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id "
+            "WHERE i.sop_instance_uid = ANY(%s)",
+            [wanted],
         )
-        return {uid: bytes(sha256) for uid, sha256 in cursor.fetchall()}
+        return {uid: _Known(bytes(sha256), study) for uid, sha256, study in cursor.fetchall()}
 
 
-def _settled(item: Received, first: bool, indexed: Indexed, hashes: dict[str, bytes]) -> Stored:
+def _settled(item: Received, first: bool, indexed: Indexed, there: dict[str, _Known], terms: Terms) -> Stored:
     """What became of an object: new, the same bytes again (fine), or other bytes under a known UID (refused).
 
     ``first`` is true for the object of the batch that was offered to the index under its UID.
@@ -184,7 +210,11 @@ def _settled(item: Received, first: bool, indexed: Indexed, hashes: dict[str, by
             return item.kept()
         text = "the study is already known under another Patient ID (0010,0020) or issuer; it stays with that patient"
         return item.warned(COERCION, text)
-    if item.staged.sha256 == hashes[item.uid]:
+    known = there[item.uid]
+    if not terms.permitted(known.study_instance_uid):
+        # That the UID exists in somebody else's study is none of the caller's business.
+        return item.refused(NOT_AUTHORIZED, "you may not store this instance")
+    if item.staged.sha256 == known.sha256:
         return item.kept(duplicate=True)
     text = "a different object is stored under this SOP Instance UID (0008,0018); nothing was overwritten"
     return item.refused(DUPLICATE_SOP_INSTANCE, text)

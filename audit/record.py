@@ -7,10 +7,13 @@ from typing import Literal
 
 from django.db import DatabaseError
 
+from audit.bounded import bounded
 from audit.kinds import Action, EventKind, Outcome
 from audit.models import AccessEvent
 
 LONGEST_TEXT = 16_384
+# A trail that is locked, by maintenance for example, must not hold the threads that serve.
+LOCK_SECONDS = 2.0
 
 
 class AuditUnavailable(Exception):
@@ -59,10 +62,11 @@ def record(events: Sequence[NewAccessEvent]) -> None:
     """
     rows = [_row(event) for event in events]
     try:
-        if len(rows) == 1:
-            rows[0].save(force_insert=True)
-        else:
-            AccessEvent.objects.bulk_create(rows)
+        with bounded(lock_seconds=LOCK_SECONDS):
+            if len(rows) == 1:
+                rows[0].save(force_insert=True)
+            else:
+                AccessEvent.objects.bulk_create(rows)
     except DatabaseError as error:
         raise AuditUnavailable("the access trail can't be written") from error
 

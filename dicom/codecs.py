@@ -1,7 +1,8 @@
 """One frame of any transfer syntax to samples (PS3.5 8.2, Annex A), and back to native bytes.
 
 The codecs are those of imagecodecs, because they let other threads run while they work. They read strangers' bytes,
-so what a codestream declares is compared with the data set, and both with MAXIMUM_SAMPLES, before one is called.
+so what a codestream declares is compared with the data set, and both with what this module decodes at most, before one
+is called.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ from dicom.transfer_syntaxes import TransferSyntax
 
 # 11585 x 11585, or 6689 x 6689 in colour: three times the largest mammogram. JPEG 2000 takes 4 bytes for each.
 MAXIMUM_SAMPLES = 1 << 27
+# Of the decoded samples: 8192 x 8192 of 64 bits.
+MAXIMUM_BYTES = 512 << 20
 
 _RLE_HEADER = struct.Struct("<16L")
 
@@ -98,6 +101,11 @@ def _check_description(pixels: PixelDescription) -> None:
     samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
     if samples > MAXIMUM_SAMPLES:
         raise CannotDecode(f"a frame of {samples} samples is larger than the {MAXIMUM_SAMPLES} that are decoded")
+    if samples * pixels.bits_allocated > MAXIMUM_BYTES * 8:
+        raise CannotDecode(
+            f"a frame of {samples} samples of {pixels.bits_allocated} bits is larger than the {MAXIMUM_BYTES} bytes "
+            "that are decoded"
+        )
 
 
 def _check_header(header: CodestreamHeader, pixels: PixelDescription) -> None:

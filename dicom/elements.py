@@ -21,6 +21,15 @@ from dicom.vrs import UNDEFINED, describe
 MAX_DEPTH = 100
 MAX_ELEMENTS = 500_000
 MAX_INLINE_BYTES = 32 * 1024 * 1024
+# Of the DICOM JSON of one instance: values grow up to tenfold in it, and a deflated object is up to two hundred times
+# larger than what was sent, so that it may have so much at once and so many bytes for each one that was sent
+MAX_JSON_BYTES = 64 * 1024 * 1024
+FREE_JSON_BYTES = 4 * 1024 * 1024
+JSON_BYTES_PER_BYTE = 128
+# A value whose JSON is longer becomes bulk data where its VR allows that
+MAX_JSON_VALUE = 64 * 1024
+# What a BulkDataURI is longer by once the UIDs are in it
+_URI_BYTES = 256
 MAX_ITEM_BYTES = 512 * 1024 * 1024
 MAX_WARNINGS = 50
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -43,9 +52,12 @@ class PixelValue:
 
 
 class Scan:
-    """The state and the results of one scan. `elements` are those of the data set itself, by tag."""
+    """The state and the results of one scan. `elements` are those of the data set itself, by tag.
 
-    def __init__(self, window: Window, start: int, coding: Coding) -> None:
+    `sent` is how many bytes the object has that came in, which is less than the window shows of a deflated one.
+    """
+
+    def __init__(self, window: Window, start: int, coding: Coding, sent: int) -> None:
         self.window = window
         self.position = start
         self.top = DataSetLevel(None, start, window.size, False, coding, character_set(("",)))
@@ -55,6 +67,8 @@ class Scan:
         self._level: DataSetLevel | SequenceLevel | None = self.top
         self._count = 0
         self._inline = 0
+        self._json = 0
+        self._json_allowed = min(MAX_JSON_BYTES, FREE_JSON_BYTES + JSON_BYTES_PER_BYTE * sent)
         self._item_bytes = 0
 
     @property
@@ -70,8 +84,9 @@ class Scan:
             # behind the pixel data may lie anything, which only the careful way tells from elements
             if level.coding.little_endian and (self.pixel_value is None or level is not self.top):
                 count, position = len(level.elements), self.position
-                self.position = read_known(self.window, level, position)
+                self.position, written = read_known(self.window, level, position)
                 self._add(len(level.elements) - count, self.position - position)
+                self._write(written)
             if not self._element(level):
                 if level.inside is not None:
                     level.inside.items.append(self._item_json(level))
@@ -131,13 +146,19 @@ class Scan:
         return True
 
     def _inline_value(self, data_set: DataSetLevel, tag: int, vr: bytes, value: bytes, coding: Coding) -> None:
-        self._add(0, len(value))
+        length = len(value)
+        self._add(0, length)
         if tag == SPECIFIC_CHARACTER_SET:
             self._character_set(data_set, value)
             return
         if not coding.little_endian:
             value = vrs.little_endian(vr, value)
-        self._store(data_set, tag, convert(tag, vr, value, data_set.characters))
+        entry = convert(tag, vr, value, data_set.characters)
+        if len(entry[0]) > MAX_JSON_VALUE and vr in vrs.BULK_CAPABLE:
+            self._bulk(data_set, tag, vr, self.position - length, length, entry[1])
+        else:
+            self._write(len(entry[0]))
+            self._store(data_set, tag, entry)
 
     def _character_set(self, data_set: DataSetLevel, value: bytes) -> None:
         if SPECIFIC_CHARACTER_SET in data_set.elements:
@@ -247,13 +268,15 @@ class Scan:
         else:
             self.warn(f"{describe(value.tag)}: more than one pixel data element; the first is used")
 
-    def _bulk(self, data_set: DataSetLevel, tag: int, vr: bytes, offset: int, length: int) -> None:
+    def _bulk(self, data_set: DataSetLevel, tag: int, vr: bytes, offset: int, length: int, text: str = "") -> None:
         if vr not in vrs.BULK_CAPABLE:
             raise TooComplex(f"{describe(tag)}: a {vr.decode()} of {length} bytes{self._place()}")
         path = "".join(f"{around:08X}/{item}/" for around, item in data_set.steps()) + f"{tag:08X}"
         self._add(0, len(path))
         self.bulk.setdefault(path, BulkValue(vr.decode(), offset, length))
-        self._store(data_set, tag, (json.bulk(tag, vr, path), ""))
+        entry = json.bulk(tag, vr, path), text
+        self._write(len(entry[0]) + _URI_BYTES)
+        self._store(data_set, tag, entry)
 
     def _value(self, start: int, length: int) -> bytes:
         value = self.window.read(start, length)
@@ -316,3 +339,8 @@ class Scan:
             raise TooComplex(f"more than {MAX_ELEMENTS} elements")
         if self._inline > MAX_INLINE_BYTES:
             raise TooComplex(f"more than {MAX_INLINE_BYTES} bytes of small values")
+
+    def _write(self, written: int) -> None:
+        self._json += written
+        if self._json > self._json_allowed:
+            raise TooComplex(f"more than {self._json_allowed} bytes of DICOM JSON")

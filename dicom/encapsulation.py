@@ -9,7 +9,9 @@ from struct import Struct
 from dicom.errors import Malformed, TooComplex, Truncated
 from dicom.source import Window
 
-MAX_FRAGMENTS = 2_000_000
+# A slide of 131,072 x 131,072 pixels in tiles of 256 x 256. Each costs 12 bytes of the frame table, which is loaded for
+# every frame that is read
+MAX_FRAGMENTS = 1 << 18
 # 64-bit offsets go into the Extended Offset Table, so that no real Basic Offset Table is larger
 MAX_OFFSET_TABLE = 4 * MAX_FRAGMENTS
 # Headers that are nearer to each other than this are read together with what lies between them

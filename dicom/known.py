@@ -33,18 +33,19 @@ def convert(tag: int, vr: bytes, value: bytes, characters: CharacterSet) -> Entr
     return json.attribute(tag, vr, value, characters), text
 
 
-def read_known(window: Window, level: DataSetLevel, position: int) -> int:
+def read_known(window: Window, level: DataSetLevel, position: int) -> tuple[int, int]:
     """Read elements of a Little Endian level from `position` on as long as they are small, lie in the window and have
-    a VR with a short length; what else there is, whoever calls reads with care. Returns the position it got to.
+    a VR with a short length; what else there is, whoever calls reads with care. Returns the position it got to and the bytes of JSON it made.
     """
     data, base = window.data, window.base
     place = position - base
     if not 0 <= place < len(data):
-        return position
+        return position, 0
     end = min(level.end - base, len(data))
     elements, memo, characters = level.elements, level.memo, level.characters
     implicit, last = level.coding.implicit, end - 8
     unpack = _IMPLICIT.unpack_from if implicit else _EXPLICIT.unpack_from
+    written = 0
     while place <= last:
         if implicit:
             group, number, length = unpack(data, place)
@@ -64,6 +65,7 @@ def read_known(window: Window, level: DataSetLevel, position: int) -> int:
                 break
             entry = memo[raw] = convert(tag, vr, raw[8:], characters)
         elements[tag] = entry
+        written += len(entry[0])
         place = stop
     trim(memo)
-    return base + place
+    return base + place, written

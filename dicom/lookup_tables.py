@@ -110,7 +110,5 @@ def _expand_one(codes: list[int], start: int, values: list[int], entries: int, k
     if kind != _LINEAR or not values or start + 2 >= len(codes):
         raise CannotDecode(f"{keyword}: segment of type {kind} is not possible here")
     previous, last = values[-1], codes[start + 2]
-    count = min(length, entries)
-    steps = numpy.rint(previous + (last - previous) * numpy.arange(1, count + 1) / max(length, 1))
-    values.extend(steps.astype(int).tolist())
+    values.extend(round(previous + (last - previous) * step / length) for step in range(1, min(length, entries) + 1))
     return start + 3

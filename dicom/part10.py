@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from base64 import b64decode
+import logging
+import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from struct import unpack_from
+from traceback import format_tb
+from typing import Any
 
 import orjson
 from pydicom._uid_dict import UID_dictionary
@@ -14,22 +15,24 @@ from pydicom._uid_dict import UID_dictionary
 from dicom import json
 from dicom.attributes import ATTRIBUTES
 from dicom.coding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
-from dicom.elements import IDENTIFIERS, PIXEL_DATA, UTF8, PixelValue, Scan
+from dicom.elements import IDENTIFIERS, PIXEL_DATA, UTF8, Scan
 from dicom.errors import (
     DATA_SET_DOES_NOT_MATCH,
+    DicomError,
     InvalidIdentifier,
     UnsupportedSOPClass,
     UnsupportedTransferSyntax,
 )
 from dicom.frame_tables import encapsulated_frames, native_frames
 from dicom.frames import FrameTable
+from dicom.image_pixel import describe_pixels, extended_offsets, number_of_frames, vr_of
 from dicom.inflate import inflate_from
 from dicom.instance import BULKDATA_ROOT, BulkValue, ParsedInstance, Warning_
-from dicom.memo import Entry
 from dicom.pixels import PixelDescription
 from dicom.preamble import FileMeta, scan_meta
 from dicom.source import ByteSource, Window
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
+from dicom.uids import is_uid
 from dicom.vrs import describe
 
 __all__ = ["BULKDATA_ROOT", "BulkValue", "ByteSource", "ParsedInstance", "Warning_", "parse"]
@@ -42,22 +45,38 @@ AVAILABLE_TRANSFER_SYNTAX_UID = 0x00083002
 SPECIFIC_CHARACTER_SET = 0x00080005
 PATIENT_ID = 0x00100020
 REQUEST_ATTRIBUTES_SEQUENCE = 0x00400275
-EXTENDED_OFFSET_TABLE = 0x7FE00001
 # What QIDO returns of each item (PS3.18 Table 10.6.3-4)
 REQUEST_KEYS = ("00080050", "00400009", "00401001")
 
-_UID = re.compile(r"[0-9.]{1,64}")
+log = logging.getLogger("dicom.part10")
+
 _COLUMNS = tuple((attribute.keyword, int(attribute.tag, 16)) for attribute in ATTRIBUTES)
-_MAX_OFFSET_TABLE = 16 * 1024 * 1024
-_MAX_FRAMES = 2**31 - 1
+# An instance answers a handful of requests: the JSON of more is not even read
+_MAX_REQUEST_ATTRIBUTES = 1024 * 1024
+# What only a mistake of ours raises; what the source of the bytes raises is its own and goes through
+_MISTAKES = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 def parse(source: ByteSource) -> ParsedInstance:
     """Read an object once.
 
     Raises a `DicomError` with its failure reason for what must not be kept. Memory is bounded whatever the lengths in
-    the object claim, pixel data is never loaded, and what is merely odd becomes a warning.
+    the object claim, pixel data is never loaded, and what is merely odd becomes a warning. A mistake of this scanner is
+    logged, without any value of the object, and refuses that object alone.
     """
+    try:
+        return scan_object(source)
+    except DicomError:
+        raise
+    except (*_MISTAKES, struct.error) as mistake:
+        kind = type(mistake).__name__
+        # no message, which might quote a value; the places tell where to look
+        log.error("the scanner failed with %s\n%s", kind, "".join(format_tb(mistake.__traceback__)))
+        raise DicomError(f"processing failure ({kind}) while reading the object") from mistake
+
+
+def scan_object(source: ByteSource) -> ParsedInstance:
+    """As `parse`, which also catches what this may raise by mistake."""
     window = Window(source)
     meta = scan_meta(window)
     if meta.media_storage_sop_class_uid == MEDIA_STORAGE_DIRECTORY:
@@ -80,7 +99,7 @@ def _data_set(window: Window, meta: FileMeta, syntax: TransferSyntax) -> Iterato
 
 def _read(window: Window, start: int, meta: FileMeta, syntax: TransferSyntax, object_size: int) -> ParsedInstance:
     coding = EXPLICIT_LITTLE if syntax.little_endian else EXPLICIT_BIG
-    scan = Scan(window, start, IMPLICIT_LITTLE if syntax.implicit_vr else coding)
+    scan = Scan(window, start, IMPLICIT_LITTLE if syntax.implicit_vr else coding, object_size)
     scan.run()
     elements = scan.elements
     values = {keyword: elements[tag][1] if tag in elements else "" for keyword, tag in _COLUMNS}
@@ -100,7 +119,7 @@ def _read(window: Window, start: int, meta: FileMeta, syntax: TransferSyntax, ob
         sop_class_uid=values["SOPClassUID"],
         transfer_syntax_uid=syntax.uid,
         values=values,
-        request_attributes=_request_attributes(elements.get(REQUEST_ATTRIBUTES_SEQUENCE)),
+        request_attributes=_request_attributes(scan),
         json_text=_json_text(scan, values, syntax),
         bulk=bulk,
         pixels=pixels,
@@ -118,8 +137,8 @@ def _check_identifiers(scan: Scan, values: Mapping[str, str], meta: FileMeta) ->
         if not uid:
             state = "is empty" if tag in scan.elements else "is missing"
             raise InvalidIdentifier(f"{describe(tag)} {state}")
-        if _UID.fullmatch(uid) is None:
-            raise InvalidIdentifier(f"{describe(tag)} is no UID: 1 to 64 digits and dots were expected")
+        if not is_uid(uid):
+            raise InvalidIdentifier(f"{describe(tag)} is no UID: 1 to 64 digits with single dots between were expected")
     if meta.media_storage_sop_class_uid not in ("", values["SOPClassUID"]):
         raise InvalidIdentifier("(0002,0002) MediaStorageSOPClassUID is not the SOPClassUID of the data set")
     if meta.media_storage_sop_instance_uid not in ("", values["SOPInstanceUID"]):
@@ -137,10 +156,9 @@ def _pixels(
         if values["SOPClassUID"] in IMAGE_STORAGE:
             scan.warn("an image without pixel data")
         return None, None
-    pixels = _describe_pixels(scan, value)
+    pixels = describe_pixels(scan, value)
     if value.fragments is not None and syntax.encapsulated:
-        number = _number_of_frames(scan)
-        offsets = _extended_offsets(scan)
+        number, offsets = number_of_frames(scan), extended_offsets(scan)
         frames = encapsulated_frames(scan.window.source, value.fragments, number, syntax.uid, offsets, scan.warn)
         return pixels, frames
     if value.fragments is not None or syntax.encapsulated:
@@ -152,66 +170,21 @@ def _pixels(
     return pixels, native_frames(pixels, value.offset, value.length, scan.warn)
 
 
-def _describe_pixels(scan: Scan, value: PixelValue) -> PixelDescription | None:
-    def number(tag: int, otherwise: int) -> int:
-        found = scan.elements.get(tag)
-        first = found[1].split("\\")[0] if found else ""
-        return int(first) if first.isascii() and first.isdigit() else otherwise
-
-    rows, columns, allocated = number(0x00280010, -1), number(0x00280011, -1), number(0x00280100, -1)
-    if min(rows, columns, allocated) < 0:
-        return None
-    photometric = scan.elements.get(0x00280004)
-    stored = number(0x00280101, allocated)
-    return PixelDescription(
-        rows=rows,
-        columns=columns,
-        samples_per_pixel=number(0x00280002, 1),
-        bits_allocated=allocated,
-        bits_stored=stored,
-        high_bit=number(0x00280102, stored - 1),
-        pixel_representation=number(0x00280103, 0),
-        photometric_interpretation=photometric[1] if photometric else "",
-        planar_configuration=number(0x00280006, 0),
-        number_of_frames=_number_of_frames(scan),
-        keyword=PIXEL_DATA[value.tag],
-        value_representation=value.vr,
-    )
-
-
-def _number_of_frames(scan: Scan) -> int:
-    found = scan.elements.get(0x00280008)
-    if found is None or not found[1]:
-        return 1
-    digits = found[1].removeprefix("+")
-    if digits.isascii() and digits.isdigit() and len(digits) <= 10 and 1 <= int(digits) <= _MAX_FRAMES:
-        return int(digits)
-    scan.warn("(0028,0008) NumberOfFrames is no positive number; one frame is assumed")
-    return 1
-
-
-def _extended_offsets(scan: Scan) -> tuple[int, ...]:
-    """The Extended Offset Table (PS3.3 C.7.6.3.1.8), which becomes bulk data as soon as it is long."""
-    if EXTENDED_OFFSET_TABLE not in scan.elements:
-        return ()
-    bulk = scan.bulk.get(f"{EXTENDED_OFFSET_TABLE:08X}")
-    if bulk is None:
-        inline = orjson.loads(b"{%b}" % scan.elements[EXTENDED_OFFSET_TABLE][0])["7FE00001"].get("InlineBinary", "")
-        table = b64decode(inline)
-    elif bulk.length <= _MAX_OFFSET_TABLE:
-        table = scan.window.source.read_at(bulk.offset, bulk.length)
-    else:
-        return ()
-    return unpack_from(f"<{len(table) // 8}Q", table)
-
-
-def _request_attributes(entry: Entry | None) -> str:
+def _request_attributes(scan: Scan) -> str:
+    entry = scan.elements.get(REQUEST_ATTRIBUTES_SEQUENCE)
     if entry is None:
         return ""
-    attribute = orjson.loads(b"{%b}" % entry[0])["00400275"]
+    if vr_of(entry) != "SQ" or len(entry[0]) > _MAX_REQUEST_ATTRIBUTES:
+        scan.warn(f"{describe(REQUEST_ATTRIBUTES_SEQUENCE)} is no sequence, or a very long one, and counts as absent")
+        return ""
+    attribute = orjson.loads(b"{%b}" % entry[0].replace(json.INSTANCE, b""))[f"{REQUEST_ATTRIBUTES_SEQUENCE:08X}"]
     if "Value" in attribute:
-        attribute["Value"] = [{tag: item[tag] for tag in REQUEST_KEYS if tag in item} for item in attribute["Value"]]
+        attribute["Value"] = [_request_keys(item) for item in attribute["Value"]]
     return orjson.dumps(attribute).decode()
+
+
+def _request_keys(item: dict[str, Any]) -> dict[str, Any]:
+    return {tag: item[tag] for tag in REQUEST_KEYS if item.get(tag, {}).get("vr") in ("SH", "LO")}
 
 
 def _json_text(scan: Scan, values: Mapping[str, str], syntax: TransferSyntax) -> bytes:
@@ -229,4 +202,4 @@ def _json_text(scan: Scan, values: Mapping[str, str], syntax: TransferSyntax) ->
 
 
 def _shown(uid: str) -> str:
-    return uid if _UID.fullmatch(uid) else "a value that is no UID"
+    return uid if is_uid(uid) else "a value that is no UID"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy
@@ -11,15 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from dicom.codecs import MAXIMUM_SAMPLES, DecodedFrame
+from dicom.codecs import DecodedFrame
 from dicom.colour import to_rgb
 from dicom.errors import DicomError
 from dicom.lookup_tables import read_lookup_table
-from dicom.windowing import RenderingError, Window, grey_to_8_bits
+from dicom.windowing import RenderingError, Window, by_bands, grey_to_8_bits
 
 __all__ = ["RenderingError", "Window", "render_frame", "thumbnail"]
 
 MAXIMUM_VIEWPORT = 8192
+# No picture is scaled up beyond this edge, whatever the viewport: it would cost much and show nothing more.
+MAXIMUM_ENLARGED = 2048
+# Pixels of a picture that is made larger because its pixels are not square; a larger one shrinks on the other axis.
+MAXIMUM_STRETCHED = 1 << 24
 THUMBNAIL_SIZE = 200
 # Pixels a side that Pillow's filter still gets for each pixel it makes, after most were left out.
 _KEPT = 2
@@ -48,8 +54,8 @@ def render_frame(
 
     `header` is the data set without its pixel data, `frame_number` counts from 1 and chooses the functional groups,
     `window` replaces the data set's VOI LUT (colour is not windowed). `viewport` is (width, height) in pixels: the
-    image is scaled, up or down, to fit into it with its aspect kept (PS3.18 8.3.5.1.3). `quality`, 1 to 100, is
-    JPEG's. Raises RenderingError for what cannot be drawn.
+    image is scaled, up or down, to fit into it with its aspect kept (PS3.18 8.3.5.1.3), but never up beyond an edge of
+    MAXIMUM_ENLARGED pixels. `quality`, 1 to 100, is JPEG's. Raises RenderingError for what cannot be drawn.
     """
     if media_type not in _OPTIONS:
         raise RenderingError(f"images are rendered as {', '.join(_OPTIONS)}, not as {media_type[:64]!r}")
@@ -67,6 +73,9 @@ def render_frame(
         image = Image.fromarray(numpy.ascontiguousarray(samples))
         if image.size != size:
             image = image.resize(size, Image.Resampling.BILINEAR)
+        if media_type == "image/gif" and image.mode == "RGB":
+            # left to itself, Pillow looks for the best 256 colours, which takes seconds for a few megapixels
+            image = image.quantize(256, Image.Quantize.FASTOCTREE)
         image.save(encoded, **options)
     except RenderingError:
         raise
@@ -90,16 +99,17 @@ def _to_8_bits(
     """(rows, columns) grey or (rows, columns, 3) RGB, every `step`th pixel of either axis."""
     array, photometric = frame.array, frame.photometric_interpretation
     if array.ndim == 2 and photometric == "PALETTE COLOR":
-        return _palette_to_rgb(array[::step, ::step], header)
+        return by_bands(_palette(array.dtype, header), array[::step, ::step], 3)
     if array.ndim == 2:
         inverse = photometric == "MONOCHROME1" or header.get("PresentationLUTShape") == "INVERSE"
         return grey_to_8_bits(array, header, frame_number, window, inverse=inverse, step=step)
     if array.shape[2] != 3 or array.dtype.kind != "u":
         raise RenderingError(f"{array.shape[2]} {array.dtype} samples a pixel cannot be drawn, 3 unsigned ones can")
-    return _colour_to_8_bits(array[::step, ::step], photometric, int(header.get("BitsStored") or 0))
+    bits_stored = int(header.get("BitsStored") or 0)
+    return by_bands(partial(_colour_to_8_bits, photometric, bits_stored), array[::step, ::step])
 
 
-def _colour_to_8_bits(array: NDArray[Any], photometric: str, bits_stored: int) -> NDArray[numpy.uint8]:
+def _colour_to_8_bits(photometric: str, bits_stored: int, array: NDArray[Any]) -> NDArray[numpy.uint8]:
     width = array.dtype.itemsize * 8
     bits = bits_stored if 0 < bits_stored <= width else width
     if bits > 8:
@@ -109,18 +119,20 @@ def _colour_to_8_bits(array: NDArray[Any], photometric: str, bits_stored: int) -
     return to_rgb(numpy.minimum(array, 255).astype(numpy.uint8), photometric)
 
 
-def _palette_to_rgb(array: NDArray[Any], header: Dataset) -> NDArray[numpy.uint8]:
-    """PS3.3 C.7.6.3.1.5, C.7.9."""
+def _palette(inputs: numpy.dtype[Any], header: Dataset) -> Callable[[NDArray[Any]], NDArray[numpy.uint8]]:
+    """From palette indices to RGB (PS3.3 C.7.6.3.1.5, C.7.9)."""
     channels = []
     for colour in ("Red", "Green", "Blue"):
         prefix = f"{colour}PaletteColorLookupTable"
-        table = read_lookup_table(
-            header, prefix, signed=array.dtype.kind == "i", segmented=f"{prefix}Data" not in header
-        )
+        table = read_lookup_table(header, prefix, signed=inputs.kind == "i", segmented=f"{prefix}Data" not in header)
         # entries that fill the low byte of 16 bits are a frequent mistake, and black as they stand
         shift = table.bits - 8 if table.bits > 8 and int(table.values.max()) > 0xFF else 0
-        channels.append((table.apply(array) >> shift).astype(numpy.uint8))
-    return numpy.stack(channels, axis=-1)
+        channels.append((table, shift))
+
+    def draw(indices: NDArray[Any]) -> NDArray[numpy.uint8]:
+        return numpy.stack([(table.apply(indices) >> shift).astype(numpy.uint8) for table, shift in channels], axis=-1)
+
+    return draw
 
 
 def _displayed_size(rows: int, columns: int, header: Dataset, viewport: tuple[int, int] | None) -> tuple[int, int]:
@@ -131,12 +143,11 @@ def _displayed_size(rows: int, columns: int, header: Dataset, viewport: tuple[in
         height *= ratio
     else:
         width /= ratio
+    scale = min(1.0, math.sqrt(max(rows * columns, MAXIMUM_STRETCHED) / (width * height)))
     if viewport:
-        scale = min(viewport[0] / width, viewport[1] / height)
-        width, height = width * scale, height * scale
-    elif width * height > MAXIMUM_SAMPLES:
-        width, height = float(columns), float(rows)
-    return max(1, round(width)), max(1, round(height))
+        fitted = min(viewport[0] / width, viewport[1] / height)
+        scale = min(fitted, max(scale, MAXIMUM_ENLARGED / max(width, height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _pixel_aspect_ratio(header: Dataset) -> float:

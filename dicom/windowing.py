@@ -21,6 +21,8 @@ Grey = NDArray[numpy.float64]
 _OUTLIERS = 0.001
 # Values looked at to find that share.
 _SAMPLED = 1 << 16
+# Values that are worked on at a time: what they need then stays in the processor's cache, and is no multiple of the
+# frame.
 _CACHED = 1 << 15
 
 
@@ -105,25 +107,30 @@ def grey_to_8_bits(
         return numpy.rint(255 - shown if inverse else shown).astype(numpy.uint8)
 
     if array.dtype.kind not in "iu":
-        return draw(array)
+        return by_bands(draw, array)
     low, high = int(array.min()), int(array.max())
     if high - low > 0xFFFF:
-        return draw(array)
-    table = draw(numpy.arange(low, high + 1))
-    return _take(table, array, low)
+        return by_bands(draw, array)
+    return by_bands(partial(_take, draw(numpy.arange(low, high + 1)), low), array)
 
 
-def _take(table: NDArray[numpy.uint8], array: NDArray[Any], low: int) -> NDArray[numpy.uint8]:
-    """`table[array - low]`, a few rows at a time: the wide indices this needs then stay in the processor's cache."""
+def by_bands(
+    draw: Callable[[NDArray[Any]], NDArray[numpy.uint8]], array: NDArray[Any], *samples: int
+) -> NDArray[numpy.uint8]:
+    """What `draw` makes of the array, a few rows at a time; `samples` is how many it makes of one, if more."""
+    rows = max(1, _CACHED // max(1, array.shape[1]))
+    drawn = numpy.empty((*array.shape, *samples), numpy.uint8)
+    for row in range(0, array.shape[0], rows):
+        drawn[row : row + rows] = draw(array[row : row + rows])
+    return drawn
+
+
+def _take(table: NDArray[numpy.uint8], low: int, array: NDArray[Any]) -> NDArray[numpy.uint8]:
+    """`table[array - low]`."""
     unsigned = array.view(f"u{array.dtype.itemsize}")
     # wraps around on purpose: the difference of two int16 need not be one
     offset = unsigned.dtype.type(low % (1 << 8 * array.dtype.itemsize))
-    rows = max(1, _CACHED // max(1, array.shape[1]))
-    drawn = numpy.empty(array.shape, numpy.uint8)
-    for row in range(0, array.shape[0], rows):
-        index = (unsigned[row : row + rows] - offset).astype(numpy.intp)
-        table.take(index, out=drawn[row : row + rows], mode="clip")
-    return drawn
+    return table.take((unsigned - offset).astype(numpy.intp), mode="clip")
 
 
 def _scopes(header: Dataset, frame_number: int, group: str) -> Iterator[Dataset]:

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from access.roles import Permission
 from archive.search import search
 from audit import kinds
+from audit.bounded import bounded
 from dicom.attributes import Level
 from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
@@ -50,7 +51,8 @@ class SearchView(DicomwebView):
             default_limit=limits.search_default_limit,
             most=limits.search_limit,
         )
-        found = search(parsed.query, self.scope(request), dicomweb_root(request))
+        with bounded(statement_seconds=limits.search_seconds):
+            found = search(parsed.query, self.scope(request), dicomweb_root(request))
         self.record(
             request,
             query=request.META.get("QUERY_STRING", ""),

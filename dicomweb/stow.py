@@ -1,9 +1,9 @@
 """STOW-RS: the Store transaction (PS3.18 10.5) as a door to ``archive.store``."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 import orjson
 from django.conf import settings
@@ -15,17 +15,23 @@ from access.authentication import principal_of
 from access.policy import may_store
 from access.roles import Permission
 from archive.errors import UnreadableObject
+from archive.intake import COERCION
 from archive.store import Batching, Stored, store
 from audit import kinds
 from audit.kinds import Outcome
+from dicom.compose import Coercion
+from dicom.xml import to_xml
 from dicomweb.body import body_reader
+from dicomweb.composed import METADATA, composed_objects
+from dicomweb.data_sets import JSON, SINGLE_XML
 from dicomweb.errors import BadRequest, UnsupportedMediaType
+from dicomweb.media_types import choose
 from dicomweb.multipart import Limits, MediaTypeError, MultipartReader, Part, parse_content_type
+from dicomweb.store_answer import response_body, status_of
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
 
 READ = 1 << 20
 DICOM = "application/dicom"
-_LONGEST_COMMENT = 1024
 
 
 class StoreView(DicomwebView):
@@ -53,9 +59,10 @@ class StoreView(DicomwebView):
         def permitted(study_instance_uid: str) -> bool:
             return may_store(principal, study_instance_uid)
 
+        coercions: dict[str, tuple[Coercion, ...]] = {}
         stored = list(
             store(
-                _objects(request._request, limits.store_parts),
+                _objects(request._request, limits.store_parts, coercions),
                 study_instance_uid=study,
                 permitted=permitted,
                 batching=Batching(limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes),
@@ -64,7 +71,12 @@ class StoreView(DicomwebView):
         )
         if not stored:
             raise BadRequest("the body holds no instance")
-        return json_response(orjson.dumps(response_body(stored, dicomweb_root(request))), _status(stored))
+        stored = [_with_coercions(s, coercions) for s in stored]
+        body = orjson.dumps(response_body(stored, dicomweb_root(request), coercions))
+        chosen = choose(request.headers.get("Accept"), None, (JSON, SINGLE_XML))
+        if chosen == SINGLE_XML:
+            return HttpResponse(to_xml(body), status=status_of(stored), content_type=SINGLE_XML.media_type)
+        return json_response(body, status_of(stored))
 
     def _record_batch(self, request: Request, batch: Sequence[Stored]) -> None:
         failures = Counter(f"{s.failure_reason:04X}" for s in batch if s.failure_reason is not None)
@@ -79,7 +91,7 @@ class StoreView(DicomwebView):
         )
 
 
-def _objects(request: HttpRequest, most: int) -> Iterator[Iterable[bytes]]:
+def _objects(request: HttpRequest, most: int, coercions: dict[str, tuple[Coercion, ...]]) -> Iterator[Iterable[bytes]]:
     """The instances of the body, each as a stream of pieces. Raises ``UnsupportedMediaType``, ``MultipartError``."""
     media_type = parse_content_type(request.META.get("CONTENT_TYPE", ""))
     read = body_reader(request)
@@ -88,12 +100,22 @@ def _objects(request: HttpRequest, most: int) -> Iterator[Iterable[bytes]]:
     if media_type.type != "multipart/related":
         raise UnsupportedMediaType(f'expected multipart/related; type="{DICOM}", found {media_type.type}')
     root = parse_content_type(media_type.parameters.get("type") or DICOM)
-    if root.type != DICOM:
-        raise UnsupportedMediaType(f'expected parts of type "{DICOM}", found {root.type}')
+    if root.type not in (DICOM, *METADATA):
+        raise UnsupportedMediaType(f"expected parts of type {DICOM}, or {' or '.join(METADATA)}, found {root.type}")
     boundary = media_type.parameters.get("boundary")
     if not boundary:
         raise BadRequest("Content-Type has no boundary")
-    return _parts(MultipartReader(read, boundary, Limits(parts=most)))
+    reader = MultipartReader(read, boundary, Limits(parts=most))
+    return _parts(reader) if root.type == DICOM else composed_objects(reader, root.type, coercions)
+
+
+def _with_coercions(stored: Stored, coercions: Mapping[str, Sequence[Coercion]]) -> Stored:
+    """Attributes that were filled in are a warning (PS3.18 table I.2-1: coercion of data elements)."""
+    changed = coercions.get(stored.sop_instance_uid)
+    if not changed or stored.failure_reason is not None or stored.warning_reason is not None:
+        return stored
+    named = ", ".join(f"({c.tag[:4]},{c.tag[4:]}) {c.keyword}" for c in changed[:20])
+    return replace(stored, warning_reason=COERCION, text=f"filled in or changed: {named}")
 
 
 def _parts(reader: MultipartReader) -> Iterator[Iterable[bytes]]:
@@ -110,59 +132,3 @@ def _pieces(part: Part) -> Iterator[bytes]:
     if found != DICOM:
         raise UnreadableObject(f'part {part.number}: expected Content-Type "{DICOM}", found {found}')
     yield from part.chunks()
-
-
-def _status(stored: Sequence[Stored]) -> int:
-    """PS3.18 10.5.3.1: 200 all, 202 some or with warnings, 409 none."""
-    failed = sum(s.failure_reason is not None for s in stored)
-    if failed == len(stored):
-        return 409
-    return 202 if failed or any(s.warning_reason is not None for s in stored) else 200
-
-
-def response_body(stored: Sequence[Stored], root: str) -> dict[str, Any]:
-    """The Store Instances Response module (PS3.18 10.5.3.2).
-
-    Empty sequences are left out: some clients take an empty Failed SOP Sequence for a failure.
-    """
-    kept = [s for s in stored if s.failure_reason is None]
-    studies = {s.study_instance_uid for s in kept}
-    named = [s for s in stored if s.failure_reason is not None and s.sop_instance_uid]
-    nameless = [s for s in stored if s.failure_reason is not None and not s.sop_instance_uid]
-    body: dict[str, Any] = {}
-    if len(studies) == 1:
-        body["00081190"] = {"vr": "UR", "Value": [f"{root}/studies/{studies.pop()}"]}
-    sequences = {
-        "00081198": [_identified(s) | _failure(s) for s in named],
-        "00081199": [_identified(s) | _reference(s, root) for s in kept],
-        "0008119A": [_failure(s) for s in nameless],
-    }
-    return body | {tag: {"vr": "SQ", "Value": items} for tag, items in sequences.items() if items}
-
-
-def _identified(s: Stored) -> dict[str, Any]:
-    return {
-        "00081150": {"vr": "UI", "Value": [s.sop_class_uid]},
-        "00081155": {"vr": "UI", "Value": [s.sop_instance_uid]},
-    }
-
-
-def _failure(s: Stored) -> dict[str, Any]:
-    """The reason as a number, and as text in Failed Attributes Sequence (0074,1048) / Error Comment (0000,0902)."""
-    return {
-        "00081197": {"vr": "US", "Value": [s.failure_reason]},
-        "00741048": {"vr": "SQ", "Value": [_comment(s.text)]},
-    }
-
-
-def _reference(s: Stored, root: str) -> dict[str, Any]:
-    url = f"{root}/studies/{s.study_instance_uid}/series/{s.series_instance_uid}/instances/{s.sop_instance_uid}"
-    reference: dict[str, Any] = {"00081190": {"vr": "UR", "Value": [url]}}
-    if s.warning_reason is not None:
-        reference["00081196"] = {"vr": "US", "Value": [s.warning_reason]}
-        reference["00741048"] = {"vr": "SQ", "Value": [_comment(s.text)]}
-    return reference
-
-
-def _comment(text: str) -> dict[str, Any]:
-    return {"00000902": {"vr": "LO", "Value": [text[:_LONGEST_COMMENT]]}}

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, path, register_converter
 
+from dicom.uids import UID_PATTERN
 from dicomweb.bulkdata import RetrieveBulkData
 from dicomweb.change_feed import ChangeFeed, LatestChange
 from dicomweb.commitment import Commitment
@@ -16,7 +17,7 @@ from dicomweb.wado_uri import WadoUri
 class UIDConverter:
     """A UID in a path; what is none finds nothing (404)."""
 
-    regex = r"[0-9.]{1,64}"
+    regex = UID_PATTERN
 
     def to_python(self, value: str) -> str:
         """The UID."""

@@ -15,9 +15,11 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from access.authentication import challenge, principal_of
-from access.policy import may, visible_studies
-from access.roles import Permission
+from access.policy import may, scope, visible_studies
+from access.refusals import SILENT, Allowance, refusals
+from access.roles import Permission, Scope
 from access.trail import event
+from archive.errors import NotFound
 from archive.locate import Address
 from archive.models import Study
 from audit import kinds
@@ -92,6 +94,8 @@ class DicomwebView(APIView):
             response["WWW-Authenticate"] = challenge(self.request._request)
         if isinstance(exc, PermissionDenied):
             self._record_refusal(exc)
+        if isinstance(exc, NotFound):
+            self._record_out_of_reach()
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
@@ -119,6 +123,37 @@ class DicomwebView(APIView):
                     outcome=Outcome.SERIOUS_FAILURE,
                     outcome_description=str(exc.detail),
                     study_uids=[uid] if (uid := self.kwargs.get("study")) else [],
+                )
+            ]
+        )
+
+    def _record_out_of_reach(self) -> None:
+        """Write down who asks for studies that were not granted, whether or not they exist.
+
+        The same look-up and the same event in both cases: neither the answer nor its time tells them apart.
+        """
+        principal = principal_of(self.request)
+        uid = str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
+        if not uid or scope(principal, self.permission) is not Scope.GRANTED:
+            return
+        if self.scope(self.request).filter(study_instance_uid=uid).exists():
+            return
+        allowed = refusals.allows(principal.id)
+        if allowed is Allowance.NO:
+            return
+        exists = Study.objects.filter(study_instance_uid=uid).exists()
+        text = "not granted" if exists else "no such study"
+        record(
+            [
+                event(
+                    self.request._request,
+                    kinds.REFUSED,
+                    principal,
+                    decision="deny",
+                    rule=f"scope:{self.permission.value}",
+                    outcome=Outcome.MINOR_FAILURE,
+                    outcome_description=text if allowed is Allowance.YES else f"{text}; {SILENT}",
+                    study_uids=[uid],
                 )
             ]
         )

@@ -1,7 +1,5 @@
 """WADO-URI: one instance or one picture by query parameters, for viewers older than WADO-RS (PS3.18 section 9)."""
 
-import re
-
 from django.http import HttpResponse, HttpResponseBase, QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,6 +11,7 @@ from archive.pictures import Rendering, render
 from archive.retrieve import open_object
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID
+from dicom.uids import is_uid
 from dicomweb.bodies import single_part
 from dicomweb.errors import BadRequest, NotAcceptable
 from dicomweb.frames import frame_number
@@ -21,7 +20,6 @@ from dicomweb.picture_parameters import quality, viewport, window
 from dicomweb.view import DicomwebView
 
 DICOM = "application/dicom"
-_UID = re.compile(r"[0-9.]{1,64}")
 _UIDS = ("studyUID", "seriesUID", "objectUID")
 _PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
 _PARAMETERS = [
@@ -82,7 +80,7 @@ def _address(asked: QueryDict) -> Address:
         raise BadRequest("requestType: expected WADO")
     uids = [asked.get(name, "") for name in _UIDS]
     for name, uid in zip(_UIDS, uids, strict=True):
-        if not _UID.fullmatch(uid):
+        if not is_uid(uid):
             raise BadRequest(f"{name}: expected a UID")
     if asked.get("anonymize", "no") != "no":
         raise BadRequest("anonymize: objects are not de-identified by this service")

@@ -42,6 +42,7 @@ class Limits(BaseModel):
     commitment_references: int = 10_000
     commitment_bytes: int = 4 << 20
     statement_seconds: int = 30
+    search_seconds: int = 5
 
 
 class Config(BaseSettings):

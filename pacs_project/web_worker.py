@@ -303,7 +303,11 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         conn.close()
 
     def _watch(
-        self, conn: Connection, among: dict[Connection, None], seconds: float, then: Callable[[Connection, socket], None]
+        self,
+        conn: Connection,
+        among: dict[Connection, None],
+        seconds: float,
+        then: Callable[[Connection, socket], None],
     ) -> None:
         conn.deadline = time.monotonic() + seconds
         among[conn] = None

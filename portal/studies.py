@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,6 +19,7 @@ from access.roles import Permission
 from access.trail import event
 from archive.models import Study
 from archive.names import fold
+from audit.bounded import bounded
 from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
 from portal.rows import StudyRow, study_row
@@ -61,7 +63,8 @@ def study_list(request: HttpRequest) -> HttpResponse:
     asked = {name: value for name, value in form.cleaned_data.items() if value} if valid else {}
     number = _page_number(request)
     studies = matching(policy.visible_studies(principal, Permission.SEARCH), asked) if valid else Study.objects.none()
-    page = one_page(studies, number)
+    with bounded(statement_seconds=settings.PACS.limits.search_seconds):
+        page = one_page(studies, number)
     record(
         [
             event(

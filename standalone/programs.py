@@ -12,11 +12,8 @@ from standalone.layout import PROJECT
 from standalone.services.service import Service
 
 MANAGE = [sys.executable, str(PROJECT / "manage.py")]
-# gunicorn's heartbeat files: on a slow disk they would let healthy workers look dead.
-MEMORY = Path("/dev/shm")  # noqa: S108
-WEB_WORKERS = 2
-WEB_THREADS = 16
 TASK_PROCESSES = 2
+# `graceful_timeout` of pacs_project/gunicorn_conf.py.
 GRACE_SECONDS = 20
 
 
@@ -32,7 +29,7 @@ class Program(Service):
 
 
 class Web(Program):
-    """gunicorn with threads; ready when `/livez` answers 200."""
+    """gunicorn with `pacs_project/gunicorn_conf.py`; ready when `/livez` answers 200."""
 
     name = "web"
     stop_limit = GRACE_SECONDS + 5.0
@@ -44,22 +41,8 @@ class Web(Program):
 
     def command(self) -> list[str]:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        options = {
-            "bind": f"{host}:{self.port}",
-            "worker-class": "gthread",
-            "workers": str(WEB_WORKERS),
-            "threads": str(WEB_THREADS),
-            "timeout": "120",
-            "graceful-timeout": str(GRACE_SECONDS),
-            "keep-alive": "5",
-            "backlog": "512",
-            # A search may name many UIDs; this is the most gunicorn takes.
-            "limit-request-line": "8190",
-        }
-        if MEMORY.is_dir():
-            options["worker-tmp-dir"] = str(MEMORY)
-        words = [f"--{key}={value}" for key, value in options.items()]
-        return [sys.executable, "-m", "gunicorn", *words, "--no-control-socket", "pacs_project.wsgi:application"]
+        words = ["--config=python:pacs_project.gunicorn_conf", f"--bind={host}:{self.port}"]
+        return [sys.executable, "-m", "gunicorn", *words, "pacs_project.wsgi:application"]
 
     def ready(self) -> bool:
         reachable = EVERY_INTERFACE.get(self.host, self.host)

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
 
 ROLE = "pacs"
 DATABASE = "pacs"
+# Statements and messages hold patients' names. A statement that fails is told to whoever sent it, not to the log.
+_DISCREET = {
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_statement": "none",
+    "log_min_duration_statement": "-1",
+    "log_min_duration_sample": "-1",
+    "log_parameter_max_length_on_error": "0",
+}
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -62,7 +72,7 @@ class Postgres(Service):
 
     def command(self) -> list[str]:
         options = {"listen_addresses": "", "unix_socket_directories": str(self.socket_folder)}
-        options |= {"unix_socket_permissions": "0700", "max_connections": "200"}
+        options |= {"unix_socket_permissions": "0700", "max_connections": "200"} | _DISCREET
         options |= _THROW_AWAY if self.throw_away else {}
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         return [str(self._binary("postgres")), "-D", str(self.data), *words]

@@ -118,7 +118,7 @@ def in_rounds(live: LivePacs, rounds: int, postgres: Postgres | None) -> None:
             until = time.monotonic() + 60
             while not ledger.acknowledged and time.monotonic() < until:
                 time.sleep(0.01)
-            time.sleep(random.Random(seed + number).uniform(0, 1.5))
+            time.sleep(random.Random(seed + number).uniform(0, 1))
             live.kill()
             if postgres is not None:
                 kill_postgres(postgres)

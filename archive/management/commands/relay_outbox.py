@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
 
@@ -18,6 +19,7 @@ log = logging.getLogger("archive.outbox")
 PAUSE = 0.5
 LONGEST_PAUSE = 10.0
 CLEAR_EVERY = 6 * 3600.0
+UPKEEP_EVERY = 24 * 3600.0
 # Longer than any upload takes: on S3 age is all that tells a dead one from one that is still going on.
 ABANDONED_AFTER = 24 * 3600.0
 
@@ -37,12 +39,15 @@ class Command(BaseCommand):
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
         pause = PAUSE
-        clear_at = time.monotonic()
+        clear_at = upkeep_at = time.monotonic()
         while not stop.is_set():
             if time.monotonic() >= clear_at:
                 clear_at = time.monotonic() + CLEAR_EVERY
                 clear_abandoned()
                 wish_sweep()
+            if time.monotonic() >= upkeep_at:
+                upkeep_at = time.monotonic() + UPKEEP_EVERY
+                upkeep()
             pause = relay(pause)
             if options["once"] and pause:
                 return
@@ -83,4 +88,13 @@ def wish_sweep() -> None:
         wish([Wish(SWEEP, "all")])
     except (DatabaseError, InterfaceError):
         log.warning("the database is away; the sweep comes with the next turn")
+        connection.close()
+
+
+def upkeep() -> None:
+    """Remove what has ended elsewhere: the command ``upkeep`` knows what that is."""
+    try:
+        call_command("upkeep")
+    except (DatabaseError, InterfaceError):
+        log.warning("the database is away; the upkeep comes tomorrow")
         connection.close()

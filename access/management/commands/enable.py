@@ -1,0 +1,26 @@
+"""``enable NAME``: switch a person or a machine on."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from access.people import Unknown, set_active
+
+
+class Command(BaseCommand):
+    """Switch an account on."""
+
+    help = "Switches a person or a machine on; counts from the next request on."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """A name."""
+        parser.add_argument("name")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say that it is on."""
+        try:
+            set_active(options["name"], active=True)
+        except Unknown as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{options['name']} is switched on")

@@ -1,0 +1,56 @@
+"""``grant_study NAME STUDY_UID [--until DATE] [--end]``: open one study to a person or a machine."""
+
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import datetime, time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.dateparse import parse_date, parse_datetime
+
+from access.people import Unknown, grant_study, revoke_study
+
+
+class Command(BaseCommand):
+    """Grant a study, or end its grants."""
+
+    help = "Opens one study to a person or a machine whose roles reach granted studies only."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Who, which study, and until when."""
+        parser.add_argument("name", help="a person's name, a machine's name or client id")
+        parser.add_argument("study", help="Study Instance UID")
+        parser.add_argument(
+            "--until", type=_moment, help="2030-12-31 (to the end of that day) or 2030-12-31T18:00+01:00"
+        )
+        parser.add_argument("--end", action="store_true", help="end the grants of this study instead")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say what was granted."""
+        name, study = options["name"], options["study"]
+        try:
+            if options["end"]:
+                self.stdout.write(f"{revoke_study(name, study)} grants ended")
+                return
+            grant_study(name, study, options["until"])
+        except Unknown as error:
+            raise CommandError(str(error)) from error
+        end = f"until {options['until']:%Y-%m-%d %H:%M %Z}" if options["until"] else "without end"
+        self.stdout.write(f"{name} may reach the study {end}")
+
+
+def _moment(text: str) -> datetime:
+    """A date, meaning its last moment, or a date with time; without a zone it is that of the server."""
+    try:
+        day, moment = parse_date(text), parse_datetime(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+    if day is not None:
+        moment = datetime.combine(day, time.max)
+    if moment is None:
+        raise ArgumentTypeError(f"{text} is no date")
+    if timezone.is_naive(moment):
+        moment = timezone.make_aware(moment)
+    if moment <= timezone.now():
+        raise ArgumentTypeError(f"{text} is over")
+    return moment

@@ -1,0 +1,20 @@
+"""``upkeep``: what has ended is removed: sessions, tokens, forgotten sign-in attempts. The relay calls it once a day."""
+
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import BaseCommand
+
+from access.throttle import forget_old
+
+
+class Command(BaseCommand):
+    """Remove what nobody can use any more."""
+
+    help = "Removes sessions and tokens that have ended, and attempts to sign in that no longer count."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """All of it; nothing is lost that could still be used."""
+        call_command("clearsessions")
+        call_command("cleartokens")
+        forget_old()
