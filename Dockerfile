@@ -52,6 +52,7 @@ COPY dicomweb/ dicomweb/
 COPY portal/ portal/
 COPY viewer/ viewer/
 COPY samples/ samples/
+COPY selftest/ selftest/
 RUN python -m compileall -q /opt/lightbox
 # By number, so that an orchestrator can see that it is not root. Program and viewer belong to root and cannot be changed.
 USER 10001:10001

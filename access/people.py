@@ -1,4 +1,4 @@
-"""People and machines: new ones, their roles, grants and passwords; each change with its event in the same transaction."""
+"""People and machines, their roles, grants and passwords; each change with its event in the same transaction."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -106,8 +106,8 @@ def _record(request: HttpRequest, kind: EventKind, client_id: str, *, token: str
 def _client_id(request: HttpRequest) -> str:
     """The name the client gives itself: HTTP Basic, else the form (RFC 6749 2.3.1). "" if there is none.
 
-    Raises TwoMethods: the library would fall back from the one to the other, so that a wrong secret of one client in the
-    header could be counted, and the token of another client be written down, under the wrong name.
+    Raises TwoMethods: the library would fall back from one to the other, and the token of one client would be counted
+    and written down under the name of another.
     """
     named, secrets = request.POST.getlist("client_id"), request.POST.getlist("client_secret")
     if len(named) > 1 or len(secrets) > 1:

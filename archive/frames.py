@@ -1,18 +1,22 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
+from pydicom.dataset import Dataset
+
+from archive.decoding import decoding
 from archive.errors import NotFound, NotRenderable
 from archive.locate import Located
 from archive.models import Instance
-from archive.payload import Payload, in_memory, inflated, open_range, read_range
+from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
 from archive.retrieve import little_endian
 from dicom.codecs import DECODERS, DecodedFrame, decode_frame, native_bytes
 from dicom.errors import CannotDecode
 from dicom.frames import FrameRange, FrameTable
 from dicom.part10 import ByteSource
+from dicom.picture_header import read_picture_header
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 
@@ -21,6 +25,8 @@ LARGEST_DECODED = 512 << 20
 # Fragments of a frame that lie this close together are read at once.
 _SPAN = 16 << 20
 _PIECE = 1 << 20
+# Values of any VR begin at multiples of this many bytes, and so do pieces.
+_WORD = 8
 _VR_OF_BITS = {16: "OW", 32: "OL", 64: "OV"}
 
 
@@ -66,29 +72,30 @@ class Frames:
         ranges = self._ranges(number)
         if transfer_syntax != self.transfer_syntax:
             try:
-                return in_memory(native_bytes(self.decode(number), self.pixels))
+                with decoding():
+                    return in_memory(native_bytes(self.decode(number), self.pixels))
             except CannotDecode as error:
                 raise NotRenderable(str(error)) from error
         if not self._plain():
             return in_memory(self._native(number))
-        key, length = self.instance.object_key, sum(r.length for r in ranges)
-        if len(ranges) > 1 and _span(ranges) <= _SPAN:
-            return in_memory(self._joined(ranges))
-        first = open_range(key, ranges[0].offset, ranges[0].length)
-        rest = (open_range(key, r.offset, r.length) for r in ranges[1:])
-        return Payload(length, chain(first, chain.from_iterable(rest)))
+        return Payload(
+            sum(r.length for r in ranges), lambda offset, length: self._pieces(_within(ranges, offset, length))
+        )
 
     def open_value(self) -> Payload:
         """All native frames as the one value that they are in the data set, little endian (PS3.5 8.1.1)."""
         start, last = self.table.ranges(1)[0].offset, self.table.ranges(self.count)[-1]
         length = last.offset + last.length - start
-        stored = self.instance.transfer_syntax
-        if self.inflated is None and stored.little_endian:
-            return Payload(length, open_range(self.instance.object_key, start, length))
-        read = self._read if self.inflated is None else self.inflated.read_at
-        pieces = (read(start + done, min(_PIECE, length - done)) for done in range(0, length, _PIECE))
-        vr = _VR_OF_BITS.get(self.pixels.bits_allocated, self.pixels.value_representation)
-        return Payload(length, pieces if stored.little_endian else (little_endian(piece, vr) for piece in pieces))
+        if self.inflated is None and self.instance.transfer_syntax.little_endian:
+            return stored(self.instance.object_key, start, length)
+
+        def part(offset: int, count: int) -> Iterator[bytes]:
+            begin, end = offset - offset % _WORD, min(length, offset + count + -(offset + count) % _WORD)
+            for at in range(begin, end, _PIECE):
+                piece = self._ordered(start + at, min(_PIECE, end - at))
+                yield piece[max(0, offset - at) : offset + count - at]
+
+        return Payload(length, part)
 
     def length(self, number: int, transfer_syntax: TransferSyntax) -> int | None:
         """Bytes of frame ``number`` as ``open`` gives it; ``None`` where only decoding can tell."""
@@ -97,8 +104,19 @@ class Frames:
             return None
         return sum(r.length for r in ranges) if self._plain() else -(-self.table.frame_bits // 8)
 
+    def picture_header(self, number: int) -> Dataset:
+        """What drawing a frame needs of the header; frame ``number`` is the first of its functional groups.
+
+        Raises ``ArchiveUnavailable``.
+        """
+        source = self.inflated or StoredSource(self.instance.object_key, self.instance.header_length)
+        return read_picture_header(source, self.instance.transfer_syntax, number)
+
     def decode(self, number: int) -> DecodedFrame:
-        """The decoded pixels of one frame. Raises ``CannotDecode``, ``NotFound``."""
+        """The decoded pixels of one frame, to be asked for inside ``decoding()``.
+
+        Raises ``CannotDecode``, ``NotFound``.
+        """
         plain = self.inflated is not None or self._swapped_pairs()
         stored = EXPLICIT_VR_LITTLE_ENDIAN if plain else self.instance.transfer_syntax
         size = sum(r.length for r in self._ranges(number))
@@ -133,6 +151,25 @@ class Frames:
         data = read(start, _span(ranges))
         return b"".join(data[r.offset - start : r.offset - start + r.length] for r in ranges)
 
+    def _ordered(self, offset: int, length: int) -> bytes:
+        """Bytes of the value, inflated and little endian; ``offset`` and ``length`` split no word."""
+        read = self._read if self.inflated is None else self.inflated.read_at
+        data = read(offset, length)
+        if self.instance.transfer_syntax.little_endian:
+            return data
+        return little_endian(data, _VR_OF_BITS.get(self.pixels.bits_allocated, self.pixels.value_representation))
+
+    def _pieces(self, ranges: Sequence[FrameRange]) -> Iterator[bytes]:
+        """The bytes of fragments one after the other, the first in hand."""
+        if not ranges:
+            return iter(())
+        if len(ranges) > 1 and _span(ranges) <= _SPAN:
+            return iter([self._joined(ranges)])
+        key = self.instance.object_key
+        first = open_range(key, ranges[0].offset, ranges[0].length)
+        rest = (open_range(key, r.offset, r.length) for r in ranges[1:])
+        return chain(first, chain.from_iterable(rest))
+
     def _read(self, offset: int, length: int) -> bytes:
         return read_range(self.instance.object_key, offset, length)
 
@@ -155,6 +192,17 @@ class Frames:
         data = self._stored(number)
         vr = _VR_OF_BITS.get(self.pixels.bits_allocated)
         return data if vr is None or self.instance.transfer_syntax.little_endian else little_endian(data, vr)
+
+
+def _within(ranges: Sequence[FrameRange], offset: int, length: int) -> list[FrameRange]:
+    """What of ``ranges``, joined, lies at ``offset``: ``length`` bytes of it."""
+    found, passed = [], 0
+    for each in ranges:
+        begin, end = max(offset - passed, 0), min(offset + length - passed, each.length)
+        if begin < end:
+            found.append(FrameRange(each.offset + begin, end - begin))
+        passed += each.length
+    return found
 
 
 def _span(ranges: Sequence[FrameRange]) -> int:

@@ -1,6 +1,7 @@
 """From the UIDs of a URL to rows, within the caller's scope: what is outside it does not exist (``NotFound``)."""
 
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Any, TypeVar
 
 from django.db.models import QuerySet
@@ -39,6 +40,8 @@ class Located:
     transfer_syntax: TransferSyntax
     object_key: str
     object_size: int
+    object_sha256: bytes
+    created_at: datetime
     header_length: int
     pixels: PixelDescription | None
 
@@ -58,6 +61,8 @@ _FIELDS = (
     "transfer_syntax_uid",
     "object_key",
     "object_size",
+    "object_sha256",
+    "created_at",
     "header_length",
     "pixels",
 )
@@ -121,6 +126,8 @@ def _located(row: tuple[Any, ...]) -> Located:
         transfer_syntax=BY_UID[named["transfer_syntax_uid"]],
         object_key=named["object_key"],
         object_size=named["object_size"],
+        object_sha256=bytes(named["object_sha256"]),
+        created_at=named["created_at"],
         header_length=named["header_length"],
         pixels=PixelDescription(**pixels) if pixels is not None else None,
     )

@@ -9,13 +9,21 @@ from django.db.models import CharField, Lookup, Q, TextField
 from archive.errors import InvalidQuery
 from archive.names import fold, groups
 from dicom.attributes import Attribute, Matching
+from dicom.uids import UID_PATTERN
 
 _DATE = re.compile(r"[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])")
 _TIME = re.compile(r"([01][0-9]|2[0-3])([0-5][0-9](([0-5][0-9]|60)(\.[0-9]{1,6})?)?)?")
-_UID = re.compile(r"[0-9.]{1,64}")
+# matching -> what may stand between the digits, their form, how it is explained
+_DIGITS: Mapping[Matching, tuple[str, re.Pattern[str], str]] = {
+    "date": (".", _DATE, "a date YYYYMMDD or a range of two"),
+    "time": (":", _TIME, "a time HHMMSS or a range of two"),
+}
+_UID = re.compile(UID_PATTERN)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,12}")
 _BETWEEN_WORDS = re.compile(r"[\s^=\\.,'*?-]+")
 _MOST_WORDS = 20
+# Two quotation marks: Empty Value Matching (PS3.4 C.2.2.2.7).
+EMPTY = '""'
 _OPEN_END = re.compile(r"(\^\**)+$")
 # Sorts after every character a date or time can go on with, so that an upper bound of 10 takes in 10:59:59.
 _AFTER = "~"
@@ -60,18 +68,32 @@ def has_wildcard(text: str) -> bool:
     return "*" in text or "?" in text
 
 
-def condition(attribute: Attribute, path: str, text: str, *, fuzzy: bool = False) -> Q | None:
+def is_universal(text: str) -> bool:
+    """Whether ``text`` matches everything (PS3.4 C.2.2.2.3): nothing, or a lone ``*``."""
+    return not text or set(text) == {"*"}
+
+
+def condition(attribute: Attribute, path: str, text: str, *, fuzzy: bool = False, empty: bool = False) -> Q | None:
     """The condition that ``attribute`` (its column reached by ``path``) matches ``text``.
 
-    ``None`` is universal matching: an empty value or a lone ``*``. Spaces around ``text`` don't count (PS3.5 6.2).
-    Raises ``InvalidQuery``.
+    ``None`` is universal matching. Spaces around ``text`` don't count (PS3.5 6.2). With ``empty``, ``""`` matches what
+    has no value. Raises ``InvalidQuery``.
     """
     text = text.strip()
-    if not text or set(text) == {"*"}:
+    if is_universal(text):
         return None
+    if empty and text == EMPTY:
+        return _empty(attribute, path)
     if attribute.matching == "person_name":
         return _fuzzy_name(path, text) if fuzzy else _person_name(path, text)
     return _MATCHERS[attribute.matching](attribute, path, text)
+
+
+def _empty(attribute: Attribute, path: str) -> Q:
+    """Empty Value Matching (PS3.4 C.2.2.2.7): the attribute is absent or has no value."""
+    if attribute.matching == "number":
+        return Q(**{f"{path}__isnull": True})
+    return Q(**{f"{path}_key" if attribute.matching == "person_name" else path: ""})
 
 
 def _single(attribute: Attribute, path: str, text: str) -> Q:
@@ -98,17 +120,10 @@ def _number(attribute: Attribute, path: str, text: str) -> Q:
     return Q(**{path: value}) if -(2**31) <= value < 2**31 else Q(pk__in=[])
 
 
-def _date(attribute: Attribute, path: str, text: str) -> Q:
-    return _range(attribute, path, text.replace(".", ""), _DATE, "a date YYYYMMDD or a range of two")
-
-
-def _time(attribute: Attribute, path: str, text: str) -> Q:
-    return _range(attribute, path, text.replace(":", ""), _TIME, "a time HHMMSS or a range of two")
-
-
-def _range(attribute: Attribute, path: str, text: str, form: re.Pattern[str], expected: str) -> Q:
-    """Range matching (PS3.4 C.2.2.2.5): ``a-b``, ``a-``, ``-b``, or one value. A missing value never matches."""
-    low, dash, high = text.partition("-")
+def _bounds(attribute: Attribute, text: str) -> tuple[str, str]:
+    """First and last value of a date or time as digits, empty where open."""
+    separator, form, expected = _DIGITS[attribute.matching]
+    low, dash, high = text.replace(separator, "").partition("-")
     low, high = low.strip(), high.strip()
     if not (low or high) or any(part and not form.fullmatch(part) for part in (low, high)):
         raise InvalidQuery(f"{attribute.keyword}: expected {expected}")
@@ -116,8 +131,36 @@ def _range(attribute: Attribute, path: str, text: str, form: re.Pattern[str], ex
         high = low
     # 101530.500 begins where 101530.5 does, and 101530.000 where 101530 does.
     low = re.sub(r"\.?0+$", "", low) if "." in low else low
+    return low, high
+
+
+def _range(attribute: Attribute, path: str, text: str) -> Q:
+    """Range matching (PS3.4 C.2.2.2.5): ``a-b``, ``a-``, ``-b``, or one value. A missing value never matches."""
+    low, high = _bounds(attribute, text)
     found = Q(**{f"{path}__gte": low}) if low else Q(**{f"{path}__gt": ""})
     return found & Q(**{f"{path}__lte": high + _AFTER}) if high else found
+
+
+def combined(date: tuple[Attribute, str, str], time: tuple[Attribute, str, str]) -> Q | None:
+    """The condition of a date and a time, each (attribute, path, text), that are ranges of the same form.
+
+    They are matched as one moment (PS3.4 C.2.2.2.5.4, which PS3.18 8.3.4.1.1 demands). ``None`` if they aren't such
+    ranges. On the first and the last day a missing time never matches. Raises ``InvalidQuery``.
+    """
+    (of_date, date_path, date_text), (of_time, time_path, time_text) = date, time
+    if "-" not in date_text or "-" not in time_text:
+        return None
+    low_date, high_date = _bounds(of_date, date_text)
+    low_time, high_time = _bounds(of_time, time_text)
+    if (bool(low_date), bool(high_date)) != (bool(low_time), bool(high_time)):
+        return None
+    found = _range(of_date, date_path, date_text)
+    if low_date:
+        found &= Q(**{f"{date_path}__gt": low_date}) | Q(**{f"{time_path}__gte": low_time})
+    if high_date:
+        on_time = Q(**{f"{time_path}__gt": "", f"{time_path}__lte": high_time + _AFTER})
+        found &= Q(**{f"{date_path}__lt": high_date}) | on_time
+    return found
 
 
 def _person_name(path: str, text: str) -> Q:
@@ -144,9 +187,20 @@ def _fuzzy_name(path: str, text: str) -> Q:
     return found
 
 
-def any_modality(path: str, modalities: Collection[str]) -> Q:
-    """Some modality of the study (the array at ``path``) is one of these, wild cards included."""
-    if any(has_wildcard(modality) for modality in modalities):
+def modality_condition(path: str, modalities: Collection[str], *, empty: bool = False, each: bool = False) -> Q:
+    """What the modalities of the study (the array at ``path``) are: some one of these, wild cards included.
+
+    With ``each``, Multiple Value Matching (PS3.4 C.2.2.2.8): every one of them is there, wild cards not allowed. With
+    ``empty``, ``""`` alone matches a study without any. Raises ``InvalidQuery``.
+    """
+    if empty and set(modalities) == {EMPTY}:
+        return Q(**{path: []})
+    wild = any(has_wildcard(modality) for modality in modalities)
+    if each and len(modalities) > 1:
+        if wild:
+            raise InvalidQuery("ModalitiesInStudy: several values to be matched together have no wild cards")
+        return Q(**{f"{path}__contains": sorted(modalities)})
+    if wild:
         return Q(**{f"{path}__any_like": sorted(pattern(modality) for modality in modalities)})
     return Q(**{f"{path}__overlap": sorted(modalities)})
 
@@ -156,6 +210,6 @@ _MATCHERS: Mapping[Matching, Callable[[Attribute, str, str], Q]] = {
     "wildcard": _wildcard,
     "uid": _uid,
     "number": _number,
-    "date": _date,
-    "time": _time,
+    "date": _range,
+    "time": _range,
 }

@@ -1,6 +1,6 @@
 """Bytes on their way out of the object store, with its errors told in the archive's words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from archive.errors import ArchiveUnavailable
@@ -12,15 +12,27 @@ from dicom.inflate import InflatedSource, inflate
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """How many bytes, and their pieces. Whoever takes it reads it to the end or closes it."""
+    """How many bytes, and how to open those from an offset. Nothing is read before it is opened.
+
+    Whoever opens it reads to the end or closes what was opened; its first piece is in hand by then.
+    """
 
     length: int
-    pieces: Iterator[bytes]
+    part: Callable[[int, int], Iterator[bytes]]
+
+    def open(self) -> Iterator[bytes]:
+        """The pieces of the whole. Raises ``ArchiveUnavailable``."""
+        return self.part(0, self.length)
 
 
 def in_memory(data: bytes) -> Payload:
     """A payload of bytes that are there already."""
-    return Payload(len(data), iter([data]))
+    return Payload(len(data), lambda offset, length: iter([data[offset : offset + length]]))
+
+
+def stored(key: str, offset: int, length: int) -> Payload:
+    """A payload that is a range of an object."""
+    return Payload(length, lambda start, count: open_range(key, offset + start, count))
 
 
 def open_range(key: str, offset: int, length: int) -> Iterator[bytes]:

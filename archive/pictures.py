@@ -1,21 +1,18 @@
 """Pictures of what is stored: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4)."""
 
-import io
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import pydicom
-
+from archive.decoding import decoding
 from archive.errors import ArchiveError, ArchiveUnavailable, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located, locate_by_pk
 from archive.models import Instance, Series
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError
-from archive.payload import Payload, in_memory, open_range
-from archive.retrieve import header
+from archive.payload import Payload, in_memory, stored
 from dicom.errors import DicomError
 from dicom.rendering import Window, render_frame
 
@@ -51,17 +48,16 @@ def render(instance: Located, number: int | None, rendering: Rendering) -> bytes
 def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
     if frames.instance.header_length > _LARGEST_HEADER:
         raise NotRenderable(f"a header of more than {_LARGEST_HEADER} bytes is not read for a picture")
-    text = header(frames.instance)
     try:
-        return render_frame(
-            frames.decode(number),
-            pydicom.dcmread(io.BytesIO(text), stop_before_pixels=True, force=True),
-            frame_number=number,
-            window=rendering.window,
-            viewport=rendering.viewport,
-            quality=rendering.quality,
-            media_type=rendering.media_type,
-        )
+        with decoding():
+            return render_frame(
+                frames.decode(number),
+                frames.picture_header(number),
+                window=rendering.window,
+                viewport=rendering.viewport,
+                quality=rendering.quality,
+                media_type=rendering.media_type,
+            )
     except ArchiveError:
         raise
     except DicomError as error:
@@ -82,7 +78,7 @@ def series_thumbnail(series: Series) -> Payload:
     if series.thumbnail_key:
         try:
             size = object_store().size(series.thumbnail_key)
-            return Payload(size, open_range(series.thumbnail_key, 0, size))
+            return stored(series.thumbnail_key, 0, size)
         except ObjectStoreError:
             log.warning("a prepared thumbnail is missing: %s", series.thumbnail_key)
     return in_memory(_series_picture(series))

@@ -7,7 +7,7 @@ import numpy as np
 from archive.errors import NotFound
 from archive.locate import Located
 from archive.models import Instance
-from archive.payload import Payload, in_memory, inflated, open_range, read_range
+from archive.payload import Payload, in_memory, inflated, read_range, stored
 
 # VR -> bytes of one value that change place between byte orders (PS3.5 7.3)
 _WORDS = {
@@ -18,8 +18,8 @@ _WORDS = {
 
 
 def open_object(instance: Located) -> Payload:
-    """The Part 10 object byte for byte as it was received; its first piece is in hand when this returns."""
-    return Payload(instance.object_size, open_range(instance.object_key, 0, instance.object_size))
+    """The Part 10 object byte for byte as it was received."""
+    return stored(instance.object_key, 0, instance.object_size)
 
 
 def open_bulk_value(instance: Located, path: str) -> Payload:
@@ -34,12 +34,7 @@ def open_bulk_value(instance: Located, path: str) -> Payload:
             return in_memory(source.read_at(offset, length))
     if not instance.transfer_syntax.little_endian:
         return in_memory(little_endian(read_range(instance.object_key, offset, length), vr))
-    return Payload(length, open_range(instance.object_key, offset, length))
-
-
-def header(instance: Located) -> bytes:
-    """The bytes of the object before its pixel data; the whole object where the data set is deflated."""
-    return read_range(instance.object_key, 0, instance.header_length)
+    return stored(instance.object_key, offset, length)
 
 
 def little_endian(data: bytes, vr: str) -> bytes:

@@ -4,12 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
-from archive import answers
+from archive import answers, ordering
 from archive.locate import within
-from archive.matching import any_modality, condition
+from archive.matching import combined, condition, modality_condition
 from archive.models import Instance, Series, Study
+from archive.ordering import KeyValue, Order
+from archive.request_attributes import item_condition
 from dicom.attributes import Attribute, Level
 
 
@@ -23,48 +25,68 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
-    """What is looked for. ``include`` names further tags to return; ``None`` returns all that is indexed."""
+    """What is looked for. ``include`` names further tags to return; ``None`` returns all that is indexed.
+
+    ``item_matches`` are pairs of a tag and a text that one item of Request Attributes Sequence must match together.
+    ``empty`` and ``each`` ask for Empty and for Multiple Value Matching (PS3.4 C.2.2.2.7, C.2.2.2.8). ``after`` begins
+    the list behind a row, in the default order only. ``count`` asks how many answers there are in all.
+    """
 
     level: Level
     study_instance_uid: str | None = None
     series_instance_uid: str | None = None
     matches: tuple[Match, ...] = ()
     modalities_in_study: frozenset[str] = frozenset()
+    item_matches: tuple[tuple[str, str], ...] = ()
     include: frozenset[str] | None = field(default_factory=frozenset)
     fuzzy: bool = False
+    empty: bool = False
+    each: bool = False
+    order: tuple[Order, ...] = ()
+    after: tuple[KeyValue, ...] | None = None
+    count: bool = False
     limit: int = 100
     offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Answers as DICOM JSON texts with absolute URLs, and whether the limit cut the list."""
+    """Answers as DICOM JSON texts with absolute URLs, and whether the limit cut the list.
+
+    ``following`` is the token that continues a cut list in the default order; ``total`` the number asked for.
+    """
 
     answers: tuple[str, ...]
     truncated: bool
+    following: str | None
+    total: int | None
 
 
-# level -> (model, way to each level's columns, way to the study, order with a unique last key)
-_PLANS: Mapping[Level, tuple[Any, Mapping[Level, str], str, tuple[str, ...]]] = {
+# level -> (model, way to each level's columns, way to the study)
+_PLANS: Mapping[Level, tuple[Any, Mapping[Level, str], str]] = {
     "study": (
         Study,
         {"patient": "patient__", "study": ""},
         "pk",
-        ("-study_date", "-study_time", "-id"),
     ),
     "series": (
         Series,
         {"patient": "study__patient__", "study": "study__", "series": ""},
         "study",
-        ("study_id", "series_number", "id"),
     ),
     "instance": (
         Instance,
         {"patient": "series__study__patient__", "study": "series__study__", "series": "series__", "instance": ""},
         "series__study",
-        ("series_id", "instance_number", "id"),
     ),
 }
+
+
+_MOMENTS = (
+    ("StudyDate", "StudyTime"),
+    ("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
+    ("ContentDate", "ContentTime"),
+)
 
 
 def searchable(level: Level) -> Mapping[Level, str]:
@@ -75,27 +97,64 @@ def searchable(level: Level) -> Mapping[Level, str]:
 def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
     """The answers to ``query`` within ``scope``; ``root`` is the public DICOMweb root for RetrieveURL.
 
-    One database query whatever the number of rows. Raises ``InvalidQuery``.
+    One database query whatever the number of rows, and one more for the count. Raises ``InvalidQuery``.
     """
-    model, ways, to_study, order = _PLANS[query.level]
+    rows = _matching(query, scope)
+    total = rows.count() if query.count else None
+    ways = _PLANS[query.level][1]
+    keys = ordering.keys(query.level, query.order, ways)
+    if query.after is not None:
+        rows = rows.filter(ordering.behind(query.level, query.after))
+    parts = _parts(query)
+    columns = [f"{ways[level]}answer" for level in parts] + [key.path for key in ordering.DEFAULT[query.level]]
+    ordered = rows.order_by(*(key.expression() for key in keys)).values_list(*columns)
+    answered = list(ordered[query.offset : query.offset + query.limit + 1])
+    shown = answered[: query.limit]
+    texts = (_text(row[: len(parts)], tuple(parts.values())) for row in shown)
+    truncated = len(answered) > query.limit
+    return Found(
+        tuple(answers.with_root(text, root) for text in texts),
+        truncated=truncated,
+        following=ordering.token(query.level, shown[-1][len(parts) :])
+        if truncated and shown and not query.order
+        else None,
+        total=total,
+    )
+
+
+def _matching(query: SearchQuery, scope: QuerySet[Study]) -> QuerySet[Any]:
+    """The rows that ``query`` is about, in no order."""
+    model, ways, to_study = _PLANS[query.level]
     rows = within(model.objects.all(), scope, to_study)
     if query.study_instance_uid is not None:
         rows = rows.filter(**{f"{ways['study']}study_instance_uid": query.study_instance_uid})
     if query.series_instance_uid is not None:
         rows = rows.filter(**{f"{ways['series']}series_instance_uid": query.series_instance_uid})
+    conditions = _conditions(query, ways)
     if query.modalities_in_study:
-        rows = rows.filter(any_modality(f"{ways['study']}modalities_in_study", query.modalities_in_study))
-    for match in query.matches:
-        way = f"{ways[match.attribute.level]}{match.attribute.column}"
-        found = condition(match.attribute, way, match.text, fuzzy=query.fuzzy)
+        path = f"{ways['study']}modalities_in_study"
+        conditions.append(modality_condition(path, query.modalities_in_study, empty=query.empty, each=query.each))
+    if query.item_matches:
+        conditions.append(item_condition(f"{ways['series']}request_attributes", query.item_matches, empty=query.empty))
+    for found in conditions:
         if found is not None:
             rows = rows.filter(found)
-    parts = _parts(query)
-    columns = [f"{ways[level]}answer" for level in parts]
-    window = rows.order_by(*order).values_list(*columns)[query.offset : query.offset + query.limit + 1]
-    answered = list(window)
-    texts = (_text(row, tuple(parts.values())) for row in answered[: query.limit])
-    return Found(tuple(answers.with_root(text, root) for text in texts), truncated=len(answered) > query.limit)
+    return rows
+
+
+def _conditions(query: SearchQuery, ways: Mapping[Level, str]) -> list[Q | None]:
+    """What the keys of ``query`` ask for: a date and its time together where both are ranges, else each by itself."""
+    keys = {
+        m.attribute.keyword: (m.attribute, f"{ways[m.attribute.level]}{m.attribute.column}", m.text)
+        for m in query.matches
+    }
+    conditions: list[Q | None] = []
+    for date, time in _MOMENTS:
+        if date in keys and time in keys and (found := combined(keys[date], keys[time])) is not None:
+            conditions.append(found)
+            del keys[date], keys[time]
+    conditions += [condition(*key, fuzzy=query.fuzzy, empty=query.empty) for key in keys.values()]
+    return conditions
 
 
 def _parts(query: SearchQuery) -> dict[Level, frozenset[str] | None]:

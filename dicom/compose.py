@@ -28,6 +28,7 @@ from dicom.json_values import BINARY, VRS, dictionary_vrs, text_values, value_fi
 from dicom.memory_source import MemorySource
 from dicom.pixel_module import BITS_ALLOCATED, describe_pixels, number_of
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
+from dicom.uids import UID_PATTERN
 from dicom.vrs import WIDTHS, describe
 
 # PS3.18 Table I.2-1
@@ -49,7 +50,7 @@ UTF8 = {"vr": "CS", "Value": ["ISO_IR 192"]}
 MAX_WARNINGS = 50
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(UID_PATTERN)
 _VALUE_KEYS = ("Value", "InlineBinary", "BulkDataURI")
 
 Attribute = Mapping[str, Any]

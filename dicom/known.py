@@ -35,7 +35,8 @@ def convert(tag: int, vr: bytes, value: bytes, characters: CharacterSet) -> Entr
 
 def read_known(window: Window, level: DataSetLevel, position: int) -> tuple[int, int]:
     """Read elements of a Little Endian level from `position` on as long as they are small, lie in the window and have
-    a VR with a short length; what else there is, whoever calls reads with care. Returns the position it got to and the bytes of JSON it made.
+    a VR with a short length; what else there is, whoever calls reads with care. Returns the position it got to, and how
+    many bytes of JSON there are more.
     """
     data, base = window.data, window.base
     place = position - base

@@ -80,7 +80,7 @@ def render_frame(
     except RenderingError:
         raise
     except (DicomError, ArithmeticError, ValueError, TypeError, AttributeError, OSError, MemoryError) as failure:
-        raise RenderingError(f"frame {frame_number} cannot be drawn: {_reason(failure)}") from failure
+        raise RenderingError(f"the frame cannot be drawn: {_reason(failure)}") from failure
     return encoded.getvalue()
 
 

@@ -130,7 +130,8 @@ def _take(table: NDArray[numpy.uint8], low: int, array: NDArray[Any]) -> NDArray
     unsigned = array.view(f"u{array.dtype.itemsize}")
     # wraps around on purpose: the difference of two int16 need not be one
     offset = unsigned.dtype.type(low % (1 << 8 * array.dtype.itemsize))
-    return table.take((unsigned - offset).astype(numpy.intp), mode="clip")
+    drawn: NDArray[numpy.uint8] = table.take((unsigned - offset).astype(numpy.intp), mode="clip")
+    return drawn
 
 
 def _scopes(header: Dataset, frame_number: int, group: str) -> Iterator[Dataset]:

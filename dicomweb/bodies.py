@@ -1,6 +1,6 @@
 """Bodies of the Retrieve transaction: one representation alone, or several as multipart/related (PS3.18 8.6)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from django.http import HttpResponseBase, StreamingHttpResponse
 
@@ -10,7 +10,7 @@ from dicomweb.multipart import OutPart, multipart_content_type, multipart_length
 
 def single_part(payload: Payload, content_type: str) -> HttpResponseBase:
     """One representation as the whole body."""
-    response = StreamingHttpResponse(payload.pieces, content_type=content_type)
+    response = StreamingHttpResponse(payload.open(), content_type=content_type)
     response["Content-Length"] = str(payload.length)
     return response
 
@@ -25,3 +25,11 @@ def multipart_response(parts: Sequence[OutPart], media_type: str) -> HttpRespons
     if length is not None:
         response["Content-Length"] = str(length)
     return response
+
+
+def late_multipart(parts: Iterator[OutPart], media_type: str) -> HttpResponseBase:
+    """Parts made only when their turn comes, so that nobody knows how long the body is; ``parts`` may be begun."""
+    boundary = new_boundary()
+    return StreamingHttpResponse(
+        write_multipart(parts, boundary), content_type=multipart_content_type(media_type, boundary)
+    )

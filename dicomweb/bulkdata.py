@@ -13,15 +13,16 @@ from archive.frames import Frames, frames_of
 from archive.locate import Address, Located, locate, locate_series
 from archive.retrieve import open_bulk_value
 from audit import kinds
-from dicomweb.bodies import multipart_response, single_part
+from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.frames import send_frames
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
+from dicomweb.ranges import bytes_sent, single_part, validators
 from dicomweb.view import DicomwebView, dicomweb_root
 
 _OCTETS = "application/octet-stream"
-_PIXELS = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData", "7FE00010": "PixelData"}
+PIXELS = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData", "7FE00010": "PixelData"}
 _ENCAPSULATED_DOCUMENT = "00420011"
 _MIME_TYPE_OF_ENCAPSULATED_DOCUMENT = "00420012"
 # What an encapsulated document may call itself on our origin: nothing that a browser would run or render as a page.
@@ -39,39 +40,50 @@ class RetrieveBulkData(DicomwebView):
     )
     def get(self, request: Request, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
         """The value little endian; encapsulated pixel data as its frames; a document also in its own media type."""
-        address = Address(study, series, instance)
-        located = locate(self.scope(request), address)[0]
-        frames = _frames_at(located, path)
-        if frames is not None and frames.transfer_syntax.encapsulated:
-            most = settings.PACS.limits.frames_per_request
-            if frames.count > most:
-                raise BadRequest(f"the pixel data have more than {most} frames: ask for frames in lists")
-            return send_frames(self, request, frames, range(1, frames.count + 1))
-        payload = open_bulk_value(located, path) if frames is None else frames.open_value()
-        chosen = self.negotiate(request, _offers(self._own_type(request, address, path)))
-        self.record_read(request, address, instance_count=1, bytes=payload.length, query=f"bulkdata={path}")
-        if not chosen.multipart:
-            return single_part(payload, chosen.media_type)
-        headers = [
-            ("Content-Type", chosen.media_type),
-            ("Content-Location", f"{dicomweb_root(request)}{address.path}/bulkdata/{path}"),
-        ]
-        return multipart_response([OutPart(headers, payload.length, payload.pieces)], chosen.media_type)
+        located = locate(self.scope(request), Address(study, series, instance))[0]
+        return send_bulk_value(self, request, located, path)
 
-    def _own_type(self, request: Request, address: Address, path: str) -> str | None:
-        """The media type that an encapsulated document says it has (PS3.3 C.24.2)."""
-        if path != _ENCAPSULATED_DOCUMENT or address.sop_instance_uid is None:
-            return None
-        series = locate_series(self.scope(request), address)[0]
-        values = metadata.instance_values(series, address.sop_instance_uid)
-        named = values.get(_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT, {}).get("Value")
-        text = str(named[0]).lower() if isinstance(named, list) and named else ""
-        return text if text in _INERT else None
+
+def send_bulk_value(view: DicomwebView, request: Request, located: Located, path: str) -> HttpResponseBase:
+    """The value at ``path`` in what the client prefers; encapsulated pixel data as a part for each frame."""
+    address = located.address
+    frames = _frames_at(located, path)
+    if frames is not None and frames.transfer_syntax.encapsulated:
+        most = settings.PACS.limits.frames_per_request
+        if frames.count > most:
+            raise BadRequest(f"the pixel data have more than {most} frames: ask for frames in lists")
+        return send_frames(view, request, frames, range(1, frames.count + 1))
+    payload = open_bulk_value(located, path) if frames is None else frames.open_value()
+    chosen = view.negotiate(request, _offers(_own_type(view, request, address, path)))
+    spoken = f"bulkdata={path}"
+    if not chosen.multipart:
+        known_by = validators(located, spoken, chosen.media_type)
+        alone = single_part(request, payload, chosen.media_type, known_by)
+        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=spoken)
+        return alone
+    pieces = payload.open()
+    view.record_read(request, address, instance_count=1, bytes=payload.length, query=spoken)
+    headers = [
+        ("Content-Type", chosen.media_type),
+        ("Content-Location", f"{dicomweb_root(request)}{address.path}/bulkdata/{path}"),
+    ]
+    return multipart_response([OutPart(headers, payload.length, pieces)], chosen.media_type)
+
+
+def _own_type(view: DicomwebView, request: Request, address: Address, path: str) -> str | None:
+    """The media type that an encapsulated document says it has (PS3.3 C.24.2)."""
+    if path != _ENCAPSULATED_DOCUMENT or address.sop_instance_uid is None:
+        return None
+    series = locate_series(view.scope(request), address)[0]
+    values = metadata.instance_values(series, address.sop_instance_uid)
+    named = values.get(_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT, {}).get("Value")
+    text = str(named[0]).lower() if isinstance(named, list) and named else ""
+    return text if text in _INERT else None
 
 
 def _frames_at(located: Located, path: str) -> Frames | None:
     """The frames that ``path`` stands for; ``None`` where the value is kept as it is (PS3.5 A.4 not followed)."""
-    if located.pixels is None or _PIXELS.get(path) != located.pixels.keyword:
+    if located.pixels is None or PIXELS.get(path) != located.pixels.keyword:
         return None
     try:
         return frames_of(located)

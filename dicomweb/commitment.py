@@ -20,6 +20,7 @@ from access.roles import Permission
 from archive.commitment import Reference, Verdict, commit, result_of
 from audit import kinds
 from audit.kinds import Outcome
+from dicom.uids import UID_PATTERN
 from dicomweb.body import body_reader
 from dicomweb.errors import BadRequest, TooLarge, UnsupportedMediaType
 from dicomweb.media_types import Representation
@@ -34,7 +35,7 @@ REFERENCED_SOP_INSTANCE_UID = "00081155"
 FAILURE_REASON = "00081197"
 
 _JSON = Representation("application/dicom+json", None, multipart=False)
-_UID = re.compile(r"[0-9.]{1,64}")
+_UID = re.compile(UID_PATTERN)
 _TYPES = ("application/dicom+json", "application/json")
 
 

@@ -29,6 +29,14 @@ class BadRequest(Exception):
     """A parameter of the request is malformed."""
 
 
+class RangeNotSatisfiable(Exception):
+    """A byte range begins behind the end of what it is of, which has ``length`` bytes (RFC 9110 15.5.17)."""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(f"there are {length} bytes")
+        self.length = length
+
+
 class TooLarge(Exception):
     """The request's body is larger, or names more, than this resource takes."""
 
@@ -60,6 +68,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     ObjectDoesNotExist: Problem(404, "not-found", "Not found", told=False),
     Conflict: Problem(409, "conflict", "Conflict"),
     TooLarge: Problem(413, "too-large", "Too large"),
+    RangeNotSatisfiable: Problem(416, "range-not-satisfiable", "No such range"),
     BadRequest: Problem(400, "bad-request", "Malformed request"),
     ArchiveFull: Problem(507, "archive-full", "No room"),
     ArchiveUnavailable: Problem(503, "unavailable", "Temporarily unavailable"),
@@ -94,4 +103,7 @@ def error_response(error: Exception) -> HttpResponse | None:
     problem = problem_of(error)
     if problem is None:
         return None
-    return problem_response(problem, str(getattr(error, "detail", error)) if problem.told else "")
+    response = problem_response(problem, str(getattr(error, "detail", error)) if problem.told else "")
+    if isinstance(error, RangeNotSatisfiable):
+        response["Content-Range"] = f"bytes */{error.length}"
+    return response

@@ -14,10 +14,11 @@ from archive.frames import Frames, frames_of
 from archive.locate import Address, locate
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
-from dicomweb.bodies import multipart_response, single_part
+from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
+from dicomweb.ranges import bytes_sent, single_part, validators, wants_part
 from dicomweb.view import DicomwebView, dicomweb_root
 
 _OCTETS = "application/octet-stream"
@@ -45,27 +46,29 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
 
     The first frame is in hand, and all are known to exist, before the status line.
     """
-    chosen = view.negotiate(request, _offers(frames, single=len(wanted) == 1))
+    offers = _offers(frames, single=len(wanted) == 1)
+    if wants_part(request) and frames.transfer_syntax.media_type.startswith("video/"):
+        # A <video> element takes anything and asks for ranges, which only the codestream alone has.
+        offers.sort(key=lambda offer: (offer.multipart, offer.media_type == _OCTETS))
+    chosen = view.negotiate(request, offers)
     syntax = BY_UID[chosen.transfer_syntax_uid or EXPLICIT_VR_LITTLE_ENDIAN.uid]
     lengths = [frames.length(number, syntax) for number in wanted]
     first = frames.open(wanted[0], syntax)
     lengths[0] = first.length
-    address = frames.instance.address
-    view.record_read(
-        request,
-        address,
-        instance_count=1,
-        bytes=sum(length or 0 for length in lengths),
-        query=f"frames={_spoken(wanted)}",
-    )
+    address, spoken = frames.instance.address, f"frames={_spoken(wanted)}"
     if not chosen.multipart:
-        return single_part(first, chosen.content_type)
+        known_by = validators(frames.instance, spoken, chosen.content_type)
+        alone = single_part(request, first, chosen.content_type, known_by)
+        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=spoken)
+        return alone
+    pieces = first.open()
+    view.record_read(request, address, instance_count=1, bytes=sum(length or 0 for length in lengths), query=spoken)
     base = f"{dicomweb_root(request)}{address.path}/frames"
     parts = [
         OutPart(
             [("Content-Type", chosen.content_type), ("Content-Location", f"{base}/{number}")],
             length,
-            first.pieces if at == 0 else _later(frames, number, syntax),
+            pieces if at == 0 else _later(frames, number, syntax),
         )
         for at, (number, length) in enumerate(zip(wanted, lengths, strict=True))
     ]
@@ -110,7 +113,7 @@ def _offers(frames: Frames, *, single: bool) -> list[Representation]:
 
 def _later(frames: Frames, number: int, syntax: TransferSyntax) -> Iterator[bytes]:
     """The pieces of a frame that is opened only when its turn comes."""
-    yield from frames.open(number, syntax).pieces
+    yield from frames.open(number, syntax).open()
 
 
 def _spoken(numbers: Iterable[int]) -> str:

@@ -2,7 +2,7 @@
 
 import re
 from typing import ClassVar
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from django.conf import settings
 from django.http import HttpResponseBase
@@ -10,10 +10,15 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
+from access.authentication import principal_of
+from access.policy import may, visible_studies
 from access.roles import Permission
+from access.trail import event
 from archive.search import search
+from archive.stored_attributes import MOST_SERIES, Extended, with_stored
 from audit import kinds
 from audit.bounded import bounded
+from audit.record import record
 from dicom.attributes import Level
 from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
@@ -28,6 +33,11 @@ _PARAMETERS = [
     OpenApiParameter("offset", OpenApiTypes.INT, description="skip so many answers"),
     OpenApiParameter("includefield", OpenApiTypes.STR, description="further attributes, or all"),
     OpenApiParameter("fuzzymatching", OpenApiTypes.BOOL, description="person names by the beginning of any word"),
+    OpenApiParameter("emptyvaluematching", OpenApiTypes.BOOL, description='"" matches what has no value'),
+    OpenApiParameter("multiplevaluematching", OpenApiTypes.BOOL, description="all of several values must be there"),
+    OpenApiParameter("orderby", OpenApiTypes.STR, description="attributes to sort by, a - before descending ones"),
+    OpenApiParameter("count", OpenApiTypes.BOOL, description="tell the number of all answers in X-Total-Count"),
+    OpenApiParameter("after", OpenApiTypes.STR, description="go on behind a page: the token of its Link header"),
     OpenApiParameter("PatientName", OpenApiTypes.STR, description="any indexed attribute by keyword or tag"),
 ]
 
@@ -43,8 +53,9 @@ class SearchView(DicomwebView):
         """Answers as DICOM JSON or XML; what was asked for in vain is named in ``Warning: 299`` (PS3.18 8.3.4)."""
         chosen = self.negotiate(request, FORMS)
         limits = settings.PACS.limits
+        pairs = _pairs(request.META.get("QUERY_STRING", ""))
         parsed = parse_query(
-            _pairs(request.META.get("QUERY_STRING", "")),
+            pairs,
             self.level,
             study_instance_uid=study,
             series_instance_uid=series,
@@ -53,24 +64,49 @@ class SearchView(DicomwebView):
         )
         with bounded(statement_seconds=limits.search_seconds):
             found = search(parsed.query, self.scope(request), dicomweb_root(request))
+        unsupported = list(parsed.unsupported)
+        warnings: list[str] = []
+        texts = found.answers
+        if parsed.stored is None or parsed.stored:
+            if may(principal_of(request), Permission.RETRIEVE):
+                extended = self._with_stored(request, texts, parsed.stored)
+                texts = extended.answers
+                if not extended.complete:
+                    warnings.append(f"Of the series beyond the first {MOST_SERIES} only indexed attributes are given.")
+            else:
+                # What is stored in instances is for those who may retrieve them.
+                unsupported += [f"includefield={tag}" for tag in sorted(parsed.stored or ())]
         self.record(
             request,
             query=request.META.get("QUERY_STRING", ""),
             study_uids=[study] if study else [],
             series_uid=series or "",
-            instance_count=len(found.answers),
+            instance_count=len(texts),
         )
         response: HttpResponseBase
         if chosen == XML:
-            response = xml_response(answer.encode() for answer in found.answers)
+            response = xml_response(answer.encode() for answer in texts)
         else:
-            response = json_response(f"[{','.join(found.answers)}]")
-        warnings = [f"The parameter {name} is not supported." for name in parsed.unsupported[:20]]
+            response = json_response(f"[{','.join(texts)}]")
+        warnings += [f"The parameter {name} is not supported." for name in unsupported[:20]]
         if found.truncated and (parsed.asked is None or parsed.asked > parsed.query.limit):
             warnings.append(f"The number of answers exceeds the limit of {parsed.query.limit}.")
         if warnings:
             response["Warning"] = ", ".join(f'299 {_SERVICE}: "{_quotable(text)}"' for text in warnings)
+        if found.total is not None:
+            response["X-Total-Count"] = str(found.total)
+        if found.following is not None:
+            response["Link"] = f'<{_following(request, pairs, found.following)}>; rel="next"'
         return response
+
+    def _with_stored(self, request: Request, texts: tuple[str, ...], wanted: frozenset[str] | None) -> Extended:
+        """Answers with attributes out of the stored instances, which is reading them: it leaves its own event."""
+        principal = principal_of(request)
+        scope = visible_studies(principal, Permission.RETRIEVE)
+        extended = with_stored(texts, wanted, scope, dicomweb_root(request))
+        if studies := list(extended.study_instance_uids):
+            record([event(request._request, kinds.ACCESS, principal, query="includefield", study_uids=studies)])
+        return extended
 
 
 @extend_schema(parameters=_PARAMETERS, responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT})
@@ -103,6 +139,13 @@ def _pairs(query_string: str) -> list[tuple[str, str]]:
         return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:
         raise BadRequest("the query string is not percent-encoded UTF-8, or has too many parameters") from error
+
+
+def _following(request: Request, pairs: list[tuple[str, str]], token: str) -> str:
+    """The URL of the next page: this one's, but behind its last answer (RFC 8288)."""
+    kept = [(name, value) for name, value in pairs if name not in ("after", "offset")]
+    path = request._request.path.partition("/dicom-web")[2]
+    return f"{dicomweb_root(request)}{path}?{urlencode([*kept, ('after', token)])}"
 
 
 def _quotable(text: str) -> str:

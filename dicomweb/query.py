@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
+from archive import request_attributes
 from archive.errors import InvalidQuery
+from archive.ordering import Order, read_token
 from archive.search import Match, SearchQuery, searchable
 from dicom.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
 
@@ -14,19 +16,26 @@ MODALITIES_IN_STUDY = "00080061"
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _OFTEN = 500  # includefields or keys in one request
 _LONGEST = 4096
+_MOST_ORDERS = 8
+_FIRST_OF_DATA_SETS = "00080000"  # groups below are of commands, files and directories
 # Not indexed, but in every answer of a study, or of each level.
 _OF_STUDIES = frozenset({MODALITIES_IN_STUDY, "00201206", "00201208"})
 _ALWAYS = frozenset({"00080005", "00080056", "00081190", "00201209", "00400275"})
+_FLAGS = frozenset({"fuzzymatching", "emptyvaluematching", "multiplevaluematching", "count"})
 _IGNORED = frozenset({"accept", "charset"})  # content negotiation, read elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A query, the names of what it asked for in vain (to be told in ``Warning: 299``), and the limit asked for."""
+    """A query, the names of what it asked for in vain (to be told in ``Warning: 299``), and the limit asked for.
+
+    ``stored`` names tags that are not in the index but may be in the stored instances; ``None`` asks for all of them.
+    """
 
     query: SearchQuery
     unsupported: tuple[str, ...]
     asked: int | None
+    stored: frozenset[str] | None = frozenset()
 
 
 def parse_query(
@@ -43,22 +52,31 @@ def parse_query(
     A parameter that is unknown or can't be matched at ``level`` is left out and named.
     """
     include: set[str] | None = set()
+    stored: set[str] = set()
     matches: dict[str, Match] = {}
     modalities: frozenset[str] = frozenset()
     unsupported: list[str] = []
     numbers: dict[str, int] = {}
-    fuzzy = False
+    flags: dict[str, bool] = {}
+    items: dict[str, str] = {}
+    orders: dict[str, Order] = {}
+    after: str | None = None
     for count, (name, value) in enumerate(pairs):
         if count >= _OFTEN or len(value) > _LONGEST:
             raise InvalidQuery(f"more than {_OFTEN} parameters, or a value longer than {_LONGEST} characters")
         if "\x00" in name or "\x00" in value:
             raise InvalidQuery("a parameter holds a NUL character")
         if name == "includefield":
-            wanted, unknown = _include(value, level)
+            wanted, further, unknown = _include(value, level)
+            stored |= further
             unsupported += unknown
             include = None if wanted is None or include is None else include | wanted
-        elif name == "fuzzymatching":
-            fuzzy = _boolean(name, value)
+        elif name in _FLAGS:
+            flags[name] = _boolean(name, value)
+        elif name == "orderby":
+            unsupported += _orders(value, level, orders)
+        elif name == "after":
+            after = value
         elif name in ("limit", "offset"):
             numbers[name] = _count(name, value)
         elif name in _IGNORED:
@@ -69,8 +87,14 @@ def parse_query(
             if attribute.keyword in matches:
                 raise InvalidQuery(f"{attribute.keyword} is given twice")
             matches[attribute.keyword] = Match(attribute, value)
+        elif (item_key := _item_key(name)) and "series" in searchable(level):
+            if item_key in items:
+                raise InvalidQuery(f"RequestAttributesSequence.{item_key} is given twice")
+            items[item_key] = value.strip()
         else:
             unsupported.append(name)
+    if after is not None and (orders or numbers.get("offset")):
+        raise InvalidQuery("after: goes on in the default order, so not together with orderby or offset")
     query = SearchQuery(
         level=level,
         study_instance_uid=study_instance_uid,
@@ -78,11 +102,18 @@ def parse_query(
         matches=tuple(matches.values()),
         modalities_in_study=modalities,
         include=None if include is None else frozenset(include),
-        fuzzy=fuzzy,
+        item_matches=tuple(items.items()),
+        fuzzy=flags.get("fuzzymatching", False),
+        empty=flags.get("emptyvaluematching", False),
+        each=flags.get("multiplevaluematching", False),
+        order=tuple(orders.values()),
+        after=None if after is None else read_token(level, after),
+        count=flags.get("count", False),
         limit=min(numbers.get("limit", default_limit), most),
         offset=numbers.get("offset", 0),
     )
-    return Parsed(query, tuple(unsupported), numbers.get("limit"))
+    of_instances = frozenset(stored) if include is not None or level != "instance" else None
+    return Parsed(query, tuple(unsupported), numbers.get("limit"), of_instances)
 
 
 def _tag(name: str) -> str | None:
@@ -97,13 +128,44 @@ def _attribute(name: str) -> Attribute | None:
     return BY_KEYWORD.get(name) or BY_TAG.get(_tag(name) or "")
 
 
-def _include(value: str, level: Level) -> tuple[set[str] | None, list[str]]:
-    """Tags to return besides the default ones, and names that no answer can have; ``None`` is ``all``."""
+def _item_key(name: str) -> str | None:
+    """The tag of a key inside Request Attributes Sequence, named by a dotted path (PS3.18 8.3.4.1)."""
+    sequence, dot, key = name.partition(".")
+    tag = _tag(key) if dot and _tag(sequence) == request_attributes.SEQUENCE else None
+    return tag if tag in request_attributes.KEYS else None
+
+
+def _orders(value: str, level: Level, orders: dict[str, Order]) -> list[str]:
+    """Add what ``value`` says to sort by; gives back what can't be sorted by at ``level``."""
+    unknown: list[str] = []
+    for part in value.split(","):
+        name = part.strip()
+        bare = name.removeprefix("-")
+        if not bare or bare.startswith("-"):
+            raise InvalidQuery("orderby: expected attributes separated by commas, a - before those to be descending")
+        attribute = _attribute(bare)
+        if attribute is None or attribute.level not in searchable(level):
+            unknown.append(f"orderby={name}")
+        elif attribute.keyword in orders:
+            raise InvalidQuery(f"orderby: {attribute.keyword} is given twice")
+        else:
+            orders[attribute.keyword] = Order(attribute, descending=name.startswith("-"))
+    if len(orders) > _MOST_ORDERS:
+        raise InvalidQuery(f"orderby: more than {_MOST_ORDERS} attributes")
+    return unknown
+
+
+def _include(value: str, level: Level) -> tuple[set[str] | None, set[str], list[str]]:
+    """Tags to return besides the default ones (``None`` is ``all``), those of the stored instances, and unknown names.
+
+    Only an answer about one instance can have whatever is stored in it, private attributes included.
+    """
     wanted: set[str] = set()
+    stored: set[str] = set()
     unknown: list[str] = []
     for name in (part.strip() for part in value.split(",") if part.strip()):
         if name == "all":
-            return None, []
+            return None, set(), []
         tag = _tag(name)
         attribute = BY_TAG.get(tag or "")
         if attribute is not None and attribute.level in searchable(level):
@@ -112,9 +174,18 @@ def _include(value: str, level: Level) -> tuple[set[str] | None, list[str]]:
                 wanted.add(attribute.tag)
         elif tag in _OF_STUDIES:
             wanted.add(tag)
-        elif tag not in _ALWAYS:
+        elif tag in _ALWAYS:
+            continue
+        elif level == "instance" and tag is not None and tag >= _FIRST_OF_DATA_SETS:
+            stored |= {tag, *_creator(tag)}
+        else:
             unknown.append(f"includefield={name}")
-    return wanted, unknown
+    return wanted, stored, unknown
+
+
+def _creator(tag: str) -> set[str]:
+    """The Private Creator that says what a private attribute means (PS3.5 7.8.1)."""
+    return {f"{tag[:4]}00{tag[4:6]}"} if int(tag[:4], 16) % 2 and tag[4:6] != "00" else set()
 
 
 def _boolean(name: str, value: str) -> bool:

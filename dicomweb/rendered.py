@@ -24,7 +24,7 @@ from dicomweb.view import DicomwebView
 
 _PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
 _JPEG = _PICTURES[:1]
-_PARAMETERS = [
+PARAMETERS = [
     OpenApiParameter("window", OpenApiTypes.STR, description="center,width,function"),
     OpenApiParameter("viewport", OpenApiTypes.STR, description="width,height in pixels"),
     OpenApiParameter("quality", OpenApiTypes.INT, description="1 to 100"),
@@ -38,12 +38,12 @@ class RetrieveRendered(DicomwebView):
     permission = Permission.RETRIEVE
     event = kinds.ACCESS
 
-    @extend_schema(summary="Retrieve a rendered frame (PS3.18 10.4.1.1.3)", parameters=_PARAMETERS, responses=_PICTURE)
+    @extend_schema(summary="Retrieve a rendered frame (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=_PICTURE)
     def get(self, request: Request, study: str, series: str, instance: str, numbers: str = "") -> HttpResponse:
         """JPEG, PNG or GIF with the window, size and quality asked for."""
         address = Address(study, series, instance)
         located = locate(self.scope(request), address)[0]
-        rendering = _rendering(request, self.negotiate(request, _PICTURES).media_type)
+        rendering = rendering_of(request, self.negotiate(request, _PICTURES).media_type)
         picture = render(located, frame_number(numbers) if numbers else None, rendering)
         self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"rendered {numbers}".rstrip())
         return HttpResponse(picture, content_type=rendering.media_type)
@@ -73,7 +73,8 @@ class RetrieveThumbnail(DicomwebView):
         return single_part(payload, "image/jpeg")
 
 
-def _rendering(request: Request, media_type: str) -> Rendering:
+def rendering_of(request: Request, media_type: str) -> Rendering:
+    """How the client wants its pictures drawn. Raises ``BadRequest``."""
     asked = request._request.GET
     return Rendering(
         media_type=media_type,

@@ -4,12 +4,15 @@ from django.urls import URLPattern, path, register_converter
 
 from dicom.uids import UID_PATTERN
 from dicomweb.bulkdata import RetrieveBulkData
+from dicomweb.capabilities import Capabilities
 from dicomweb.change_feed import ChangeFeed, LatestChange
 from dicomweb.commitment import Commitment
 from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
+from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchInstances, SearchSeries
 from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
+from dicomweb.rendered_sets import RetrieveRenderedSet
 from dicomweb.studies import SeriesOrInstance, Studies, Study
 from dicomweb.wado_uri import WadoUri
 
@@ -41,11 +44,15 @@ urlpatterns: list[URLPattern] = [
     path(_STUDY, Study.as_view(), name="study"),
     path(f"{_STUDY}/metadata", RetrieveMetadata.as_view(), name="study-metadata"),
     path(f"{_STUDY}/thumbnail", RetrieveThumbnail.as_view(), name="study-thumbnail"),
+    path(f"{_STUDY}/rendered", RetrieveRenderedSet.as_view(), name="study-rendered"),
+    path(f"{_STUDY}/pixeldata", RetrievePixelData.as_view(), name="study-pixeldata"),
     path(f"{_STUDY}/series", SearchSeries.as_view(), name="study-series"),
     path(f"{_STUDY}/instances", SearchInstances.as_view(), name="study-instances"),
     path(_SERIES, SeriesOrInstance.as_view(), name="series"),
     path(f"{_SERIES}/metadata", RetrieveMetadata.as_view(), name="series-metadata"),
     path(f"{_SERIES}/thumbnail", RetrieveThumbnail.as_view(), name="series-thumbnail"),
+    path(f"{_SERIES}/rendered", RetrieveRenderedSet.as_view(), name="series-rendered"),
+    path(f"{_SERIES}/pixeldata", RetrievePixelData.as_view(), name="series-pixeldata"),
     path(f"{_SERIES}/instances", SearchInstances.as_view(), name="series-instances"),
     path(_INSTANCE, SeriesOrInstance.as_view(), name="instance"),
     path(f"{_INSTANCE}/metadata", RetrieveMetadata.as_view(), name="instance-metadata"),
@@ -54,9 +61,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{_INSTANCE}/frames/<str:numbers>", RetrieveFrames.as_view(), name="frames"),
     path(f"{_INSTANCE}/frames/<str:numbers>/rendered", RetrieveRendered.as_view(), name="frames-rendered"),
     path(f"{_INSTANCE}/frames/<str:numbers>/thumbnail", RetrieveThumbnail.as_view(), name="frames-thumbnail"),
+    path(f"{_INSTANCE}/pixeldata", RetrievePixelData.as_view(), name="instance-pixeldata"),
     path(f"{_INSTANCE}/bulkdata/<path:path>", RetrieveBulkData.as_view(), name="bulkdata"),
     path("wado", WadoUri.as_view(), name="wado-uri"),
     path("changefeed", ChangeFeed.as_view(), name="changefeed"),
     path("changefeed/latest", LatestChange.as_view(), name="changefeed-latest"),
     path("commitment-requests/<uid:transaction>", Commitment.as_view(), name="commitment"),
 ]
+# The list describes itself, so it has to be there first.
+urlpatterns.append(path("", Capabilities.as_view(patterns=urlpatterns), name="capabilities"))

@@ -12,11 +12,11 @@ from archive.retrieve import open_object
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID
 from dicom.uids import is_uid
-from dicomweb.bodies import single_part
 from dicomweb.errors import BadRequest, NotAcceptable
 from dicomweb.frames import frame_number
 from dicomweb.media_types import Representation, choose
 from dicomweb.picture_parameters import quality, viewport, window
+from dicomweb.ranges import bytes_sent, single_part, validators
 from dicomweb.view import DicomwebView
 
 DICOM = "application/dicom"
@@ -69,9 +69,10 @@ class WadoUri(DicomwebView):
         if syntax and syntax not in (located.transfer_syntax.uid, "*"):
             known = BY_UID[syntax].name if syntax in BY_UID else "an unknown one"
             raise BadRequest(f"transferSyntax: the object is stored as {located.transfer_syntax.name}, not as {known}")
-        payload = open_object(located)
-        self.record_read(request, located.address, instance_count=1, bytes=payload.length, query="wado-uri")
-        return single_part(payload, f"{DICOM}; transfer-syntax={located.transfer_syntax.uid}")
+        content_type = f"{DICOM}; transfer-syntax={located.transfer_syntax.uid}"
+        response = single_part(request, open_object(located), content_type, validators(located))
+        self.record_read(request, located.address, instance_count=1, bytes=bytes_sent(response), query="wado-uri")
+        return response
 
 
 def _address(asked: QueryDict) -> Address:

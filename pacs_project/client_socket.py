@@ -1,8 +1,8 @@
 """The socket of a client as gunicorn's threads see it: every wait has an end, and the worker can see who waits.
 
 Blocking sockets with a timeout would let a client that sends or takes one byte a minute hold a thread for ever, and
-gunicorn switches their timeout off again and again. This one never blocks underneath; ``recv`` and ``sendall`` wait with
-``poll`` and keep account.
+gunicorn switches their timeout off again and again. This one never blocks underneath; ``recv`` and ``sendall`` wait
+with ``poll`` and keep account.
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""gunicorn's settings, for ``./pacs up`` and the image alike: ``gunicorn --config=python:pacs_project.gunicorn_conf``."""
+"""gunicorn's settings for ``./pacs up`` and the image: ``gunicorn --config=python:pacs_project.gunicorn_conf``."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What the worker's event loop must know of a request before a thread may take it: is the head whole, how long is the body.
+"""What the event loop must know of a request before a thread may take it: is the head whole, how long is the body.
 
 Only for deciding who waits where: gunicorn's parser reads the same bytes again and alone decides what they mean.
 """

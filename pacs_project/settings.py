@@ -195,15 +195,26 @@ SPECTACULAR_SETTINGS = {
 CORS_ALLOWED_ORIGINS = PACS.cors_origins
 CORS_URLS_REGEX = r"^/(dicom-web|oauth)/"
 CORS_ALLOW_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]
-CORS_ALLOW_HEADERS = ["accept", "authorization", "content-type", "if-modified-since", "if-none-match", "range"]
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "authorization",
+    "content-type",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "range",
+]
 CORS_EXPOSE_HEADERS = [
+    "Accept-Ranges",
     "Content-Location",
     "Content-Range",
     "ETag",
     "Last-Modified",
+    "Link",
     "Retry-After",
     "Warning",
     "X-Request-ID",
+    "X-Total-Count",
 ]
 CORS_PREFLIGHT_MAX_AGE = 600
 

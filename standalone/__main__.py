@@ -17,6 +17,8 @@ Lightbox, a DICOMweb-first PACS.
   ./pacs stop              stop it from another terminal
   ./pacs status            what runs, where, how many studies
   ./pacs import PATH...    bring in DICOM files, folders and zips
+  ./pacs selftest URL      which clauses of DICOMweb a server meets; any server
+         --token T | --user NAME   --clean --json
   ./pacs doctor            find out what is wrong
   ./pacs manage WORDS...   a management command of the product (manage help lists them)
   ./pacs test [WORDS...]   run the tests against real services; WORDS go to pytest
@@ -91,6 +93,12 @@ def _import(words: list[str]) -> int:
     return import_paths(layout(), parser.parse_args(words).paths)
 
 
+def _selftest(words: list[str]) -> int:
+    from selftest.__main__ import main as selftest
+
+    return selftest(words)
+
+
 def _manage(words: list[str]) -> int:
     from standalone.commands import manage
 
@@ -120,6 +128,7 @@ COMMANDS = {
     "status": _status,
     "doctor": _doctor,
     "import": _import,
+    "selftest": _selftest,
     "manage": _manage,
     "test": _test,
     "lint": _lint,

@@ -44,7 +44,7 @@ def resources() -> str:
     from dicomweb.urls import urlpatterns
 
     rows = (
-        [method, f"`/{_template(str(entry.pattern))}`", view.permission.value, view.event.name]
+        [method, f"`/{_template(str(entry.pattern))}`", *_declared(view)]
         for entry in urlpatterns
         for method, view in _methods(entry.callback.view_class)  # type: ignore[attr-defined]
     )
@@ -121,6 +121,11 @@ def _scope(name: str) -> str:
 
 def _template(route: str) -> str:
     return re.sub(r"<\w+:(\w+)>", r"{\1}", route)
+
+
+def _declared(view: Any) -> tuple[str, str]:
+    """Right and event; the capabilities ask for no right and leave no event."""
+    return (view.permission.value, view.event.name) if hasattr(view, "permission") else ("signed in", "")
 
 
 def _methods(view: Any) -> list[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """Signing in and out, guessing, and what the trail says of it."""
 
+import base64
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from io import StringIO
@@ -12,11 +13,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Browser
 from django.utils import timezone
+from oauth2_provider.models import get_access_token_model
 
 from access import throttle
 from access.authentication import person
 from access.models import Client, SignInAttempt, User
-from access.policy import permissions
+from access.policy import permissions, visible_studies
+from access.principal import Principal
 from audit.models import AccessEvent
 
 Make = Callable[..., Any]
@@ -254,6 +257,39 @@ class TestTokens:
         assert "access_token" not in answer.json()
         assert Browser(HTTP_HOST="127.0.0.1").get(self.TOKEN).status_code == 405
 
+    def basic(self, client: Client, secret: str) -> dict[str, str]:
+        text = f"{client.client_id}:{secret}"
+        return {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+
+    def test_one_client_in_one_way(self, client_: Client, make_client: Make) -> None:
+        """RFC 6749 2.3. The token would be that of the body, and the trail would name the header's."""
+        other = make_client("ai_vendor", secret="another secret")
+        machine = Browser(HTTP_HOST="127.0.0.1")
+        fields = self.ask(client_)
+        for header in (self.basic(other, "wrong"), self.basic(client_, self.SECRET), {"Authorization": "Bearer x"}):
+            for path in (self.TOKEN, "/oauth/revoke/"):
+                answer = machine.post(path, fields | {"token": "x"}, headers=header)
+                assert (answer.status_code, answer.json()) == (400, {"error": "invalid_request"})
+        named = {"grant_type": "client_credentials", "client_id": client_.client_id}
+        assert machine.post(self.TOKEN, named, headers=self.basic(other, "another secret")).status_code == 400
+        assert machine.post(self.TOKEN, fields | {"client_id": [other.client_id, client_.client_id]}).status_code == 400
+        assert not AccessEvent.objects.exists()
+        assert machine.post(self.TOKEN, named, headers=self.basic(client_, self.SECRET)).status_code == 200
+        assert AccessEvent.objects.get().principal_name == client_.name
+
+    def test_guessing_under_another_spelling(self, client_: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+        """RFC 6749 2.3.1: names in the header are percent-encoded; all spellings of one are one."""
+        monkeypatch.setattr(throttle, "PER_NAME", 2)
+        machine = Browser(HTTP_HOST="127.0.0.1")
+        statuses = []
+        for at in range(3):
+            name = client_.client_id
+            text = f"{name[:at]}%{ord(name[at]):02X}{name[at + 1 :]}:wrong"
+            header = {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+            statuses.append(machine.post(self.TOKEN, {"grant_type": "client_credentials"}, headers=header).status_code)
+        assert statuses == [401, 401, 429]
+        assert {e.principal_name for e in AccessEvent.objects.all()} == {client_.name}
+
     def test_disabled(self, client_: Client) -> None:
         client_.is_active = False
         client_.save()
@@ -277,6 +313,17 @@ class TestTokens:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM oauth2_provider_accesstoken")
             assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    ['"aaaaaaaaaaaa\\000b"', "a" * 31, "A" * 32, "a" * 33, "../" + "a" * 29, '"' + "a" * 31 + '\\000"', "ä" * 32],
+)
+def test_a_cookie_that_is_no_key(browser: Browser, cookie: str) -> None:
+    """A NUL in it was answered 500 at every address."""
+    for path, status in ((PAGE, 200), ("/livez", 200), ("/api/whoami", 401)):
+        answer = browser.get(path, headers={"Cookie": f"{settings.SESSION_COOKIE_NAME}={cookie}", "Accept": "*/*"})
+        assert answer.status_code == status
 
 
 class TestCommands:
@@ -316,3 +363,89 @@ class TestCommands:
         assert Browser(HTTP_HOST="127.0.0.1").post("/oauth/token/", fields).status_code == 200
         with pytest.raises(CommandError, match="taken"):
             self.run("create_client", "scanner", "--role", "device")
+
+    def event(self, kind: str) -> AccessEvent:
+        found: AccessEvent = AccessEvent.objects.filter(kind=kind, principal_kind="system").latest("sequence")
+        return found
+
+    def test_set_roles(self, browser: Browser, radiologist: User) -> None:
+        sign_in(browser, "rita", PASSWORD)
+        self.run("set_roles", "rita", "auditor", "patient")
+        assert browser.get("/api/whoami").json()["roles"] == ["auditor", "patient"]
+        event = self.event("roles_changed")
+        assert event.outcome_description == f"person {radiologist.external_id} has now auditor, patient"
+        self.run("set_roles", "rita", "patient")
+        assert browser.get("/api/whoami").json()["roles"] == ["patient"]
+        for words in (("nobody", "patient"), ("rita", "king"), ("rita",)):
+            with pytest.raises(CommandError):
+                self.run("set_roles", *words)
+
+    def test_disable_and_enable(self, browser: Browser, radiologist: User, make_client: Make, make_token: Make) -> None:
+        sign_in(browser, "rita", PASSWORD)
+        client = make_client("device", name="scanner")
+        header = {"Authorization": f"Bearer {make_token(client)}"}
+        machine = Browser(HTTP_HOST="127.0.0.1")
+        for word, status in (("disable", 401), ("enable", 200)):
+            self.run(word, "rita")
+            assert self.event("user_changed").outcome_description.startswith(f"person {radiologist.external_id}")
+            self.run(word, "scanner" if word == "disable" else client.client_id)
+            assert self.event("user_changed").outcome_description.startswith(f"client {client.external_id}")
+            assert browser.get("/api/whoami", headers={"Accept": "*/*"}).status_code == status
+            assert machine.get("/api/whoami", headers=header).status_code == status
+        make_client("device", name="rita")
+        for name in ("nobody", "rita"):
+            with pytest.raises(CommandError, match=name):
+                self.run("disable", name)
+
+    def test_reset_password(self, browser: Browser, radiologist: User) -> None:
+        sign_in(browser, "rita", PASSWORD)
+        password = self.run("reset_password", "rita").split("password")[1].split()[0]
+        assert browser.get("/api/whoami", headers={"Accept": "*/*"}).status_code == 401
+        assert sign_in(browser, "rita", PASSWORD).status_code == 401
+        assert sign_in(browser, "rita", password).status_code == 302
+        assert "new password" in self.event("user_changed").outcome_description
+        assert password not in str(list(AccessEvent.objects.values()))
+        with pytest.raises(CommandError, match="nobody"):
+            self.run("reset_password", "nobody")
+
+    def test_grant_study(self, make_person: Make, make_client: Make, make_study: Make) -> None:
+        study = make_study()
+        patient, vendor = make_person("patient", username="pat"), make_client("ai_vendor", name="vendor")
+        principals = {
+            "pat": person(patient, ""),
+            "vendor": Principal("client", str(vendor.external_id), "vendor", ("ai_vendor",), "oauth2", ""),
+        }
+        for name, principal in principals.items():
+            assert not visible_studies(principal).exists()
+            self.run("grant_study", name, study.study_instance_uid, "--until", "2999-12-31")
+            assert visible_studies(principal).get() == study
+            event = self.event("user_changed")
+            assert event.study_uids == [study.study_instance_uid]
+            assert "2999-12-31T23:59:59" in event.outcome_description
+            assert self.run("grant_study", name, study.study_instance_uid, "--end") == "1 grants ended\n"
+            assert not visible_studies(principal).exists()
+            self.run("grant_study", name, study.study_instance_uid)
+            assert visible_studies(principal).exists()
+        for words in (("nobody", study.study_instance_uid), ("pat", "1.2.3")):
+            with pytest.raises(CommandError):
+                self.run("grant_study", *words)
+        for moment in ("yesterday", "2000-01-01", "2999-13-01"):
+            with pytest.raises(CommandError):
+                self.run("grant_study", "pat", study.study_instance_uid, "--until", moment)
+
+    def test_upkeep(self, browser: Browser, radiologist: User, make_client: Make, make_token: Make) -> None:
+        """What has ended goes, what can still be used stays."""
+        sign_in(browser, "rita", PASSWORD)
+        client = make_client("device")
+        make_token(client, seconds=-1)
+        alive = make_token(client)
+        Session.objects.create(session_key="x" * 32, session_data="", expire_date=timezone.now() - timedelta(seconds=1))
+        for minutes in (0, 16):
+            SignInAttempt.objects.create(key="k", at=timezone.now() - timedelta(minutes=minutes))
+        self.run("relay_outbox", "--once")
+        assert Session.objects.count() == 1
+        assert SignInAttempt.objects.count() == 1
+        assert get_access_token_model().objects.count() == 1
+        assert browser.get("/api/whoami").status_code == 200
+        header = {"Authorization": f"Bearer {alive}"}
+        assert Browser(HTTP_HOST="127.0.0.1").get("/api/whoami", headers=header).status_code == 200

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from archive.errors import InvalidQuery
-from archive.matching import any_modality, condition, has_wildcard, pattern
+from archive.matching import condition, has_wildcard, modality_condition, pattern
 from archive.models import Patient, Series, Study
 from archive.names import fold, groups, name_key
 from dicom.attributes import ATTRIBUTES, BY_KEYWORD
@@ -81,7 +81,9 @@ def test_modalities_of_a_study_are_data() -> None:
         ({"CT"}, True), ({"C"}, False), ({"C*"}, True), ({"MR", "?T"}, True), ({"R_\\G"}, True), ({"*_*"}, True),
         ({"_T"}, False), ({"*%*"}, False), ({"*'); DROP TABLE x; --"}, False), ({"{CT}", "*}"}, False), ({'"*'}, False),
     ):  # fmt: skip
-        assert Study.objects.filter(any_modality("modalities_in_study", modalities)).exists() is expected, modalities
+        assert Study.objects.filter(modality_condition("modalities_in_study", modalities)).exists() is expected, (
+            modalities
+        )
 
 
 @pytest.mark.parametrize(

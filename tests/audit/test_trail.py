@@ -1,8 +1,10 @@
 """The trail takes events and never gives them up."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import psycopg
@@ -11,7 +13,7 @@ from django.db import DatabaseError, InternalError, ProgrammingError, connection
 
 from audit.kinds import KINDS, RETRIEVE, SEARCH, STORE, Outcome
 from audit.models import AccessEvent
-from audit.record import AuditUnavailable, NewAccessEvent, record
+from audit.record import LOCK_SECONDS, AuditUnavailable, NewAccessEvent, record
 
 pytestmark = pytest.mark.django_db
 UID = "1.2.826.0.1.3680043.8.498.1"
@@ -151,6 +153,24 @@ def test_a_trail_that_cannot_be_written_says_so(events: int) -> None:
             record([an_event()] * events)
         assert isinstance(caught.value.__cause__, DatabaseError)
         transaction.set_rollback(True)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("events", [1, 3])
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_locked_trail_is_not_waited_for(application_role: psycopg.Connection, events: int, inside: bool) -> None:
+    """Maintenance that locks the table must not hold every thread for the time of a whole statement."""
+    application_role.execute("LOCK TABLE audit_accessevent IN EXCLUSIVE MODE")
+    began = time.monotonic()
+    with pytest.raises(AuditUnavailable), transaction.atomic() if inside else nullcontext():
+        record([an_event()] * events)
+    assert LOCK_SECONDS - 0.2 < time.monotonic() - began < LOCK_SECONDS + 1
+    application_role.rollback()
+    record([an_event()])
+    assert AccessEvent.objects.count() == 1
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW lock_timeout")
+        assert cursor.fetchone() == ("0",), "only the trail's own statements are in a hurry"
 
 
 def test_one_event_is_one_statement(django_assert_num_queries: Callable[[int], Any]) -> None:

@@ -20,7 +20,7 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels.encoders.base import get_encoder
 
 from dicom import transfer_syntaxes as ts
-from dicom.codecs import DECODERS, MAXIMUM_SAMPLES, decode_frame, native_bytes
+from dicom.codecs import DECODERS, MAXIMUM_BYTES, MAXIMUM_SAMPLES, decode_frame, native_bytes
 from dicom.codestream import read_jpeg_2000_header, read_jpeg_header, read_jpeg_xl_header
 from dicom.errors import CannotDecode
 from dicom.pixels import PixelDescription
@@ -516,6 +516,26 @@ def test_other_bombs_are_refused() -> None:
     runs = struct.pack("<16L", 2, 64, 64, *[0] * 13) + b"\x81\0" * 500_000
     with pytest.raises(CannotDecode):
         decode_frame(runs, ts.RLE_LOSSLESS.uid, GREY)
+
+
+def test_scans_times_samples_of_a_progressive_jpeg_are_bounded() -> None:
+    """100 scans of 11,584 x 11,584 took 9 seconds; the usual ten of a large image in colour are decoded."""
+    good, colour = GOOD[ts.JPEG_BASELINE.uid]
+    place = good.index(b"\xff\xc0")
+    codestream = bytearray(good)
+    codestream[place + 5 : place + 9] = struct.pack(">HH", 6600, 6600)
+    scan = codestream.index(b"\xff\xda")
+    padded = bytes(codestream[:scan]) + b"\xff\xda\0\2" * 9 + bytes(codestream[scan:-2]) + bytes(1 << 20) + b"\xff\xd9"
+    assert read_jpeg_header(padded).rows == 6600
+    more = padded[:scan] + b"\xff\xda\0\2" + padded[scan:]
+    with pytest.raises(CannotDecode, match="11 scans of 6600 rows"):
+        decode_frame(more, ts.JPEG_BASELINE.uid, replace(colour, rows=6600, columns=6600))
+
+
+def test_the_bytes_of_a_decoded_frame_are_bounded() -> None:
+    side = int((MAXIMUM_BYTES / 8) ** 0.5) + 1
+    with pytest.raises(CannotDecode, match=f"larger than the {MAXIMUM_BYTES} bytes"):
+        decode_frame(b"", ts.EXPLICIT_VR_LITTLE_ENDIAN.uid, replace(GREY, rows=side, columns=side, bits_allocated=64))
 
 
 def test_the_largest_frame_is_bounded_whatever_its_transfer_syntax() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
+import zlib
 from contextlib import suppress
 from struct import pack
 
@@ -16,10 +17,11 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
 from dicom.elements import MAX_DEPTH, MAX_ELEMENTS
+from dicom.encapsulation import MAX_FRAGMENTS
 from dicom.errors import DicomError, Malformed, TooComplex, Truncated
 from dicom.frames import FrameTable
 from dicom.part10 import ParsedInstance, parse
-from dicom.transfer_syntaxes import IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
+from dicom.transfer_syntaxes import DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, JPEG_BASELINE
 from tests.dicom.part10_objects import (
     SEQUENCE_END,
     UNDEFINED,
@@ -186,11 +188,60 @@ def test_control_characters_that_grow_in_json_are_bounded() -> None:
 
 
 def test_deep_and_wide_is_bounded() -> None:
-    content = element(0x0040A160, "UT", b"\x01" * 60_000)
-    content = element(0x00400275, "SQ", item(content) * 300)
+    content = element(0x00400009, "SH", b"\x01" * 60_000)
+    content = element(0x00400275, "SQ", item(content) * 150)
     for _ in range(90):
         content = element(0x00400275, "SQ", item(content))
-    assert isinstance(survive(instance(tail=content)), TooComplex)
+    error = survive(instance(tail=content))
+    assert isinstance(error, TooComplex)
+    assert "sequences of more than" in str(error)
+
+
+@pytest.mark.parametrize(("vr", "grows"), [("UT", False), ("LO", True), ("PN", True)])
+def test_a_small_deflated_object_makes_no_large_metadata(vr: str, grows: bool) -> None:
+    """18 KB sent, 15 MB inflated: 94 MB of JSON, if every control character became its escape."""
+    deflated = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    values = {0x00111000 + number: (vr, b"\x01" * 65_000) for number in range(240)}
+    data = meta(DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid) + deflated.compress(data_set(values)) + deflated.flush()
+    assert len(data) < 20_000
+    parsed = survive(data)
+    assert peak(data) < MEBIBYTES
+    if grows:  # and a VR that cannot become bulk data (PS3.18 F.2.2)
+        assert isinstance(parsed, TooComplex)
+        assert "bytes of DICOM JSON" in str(parsed)
+    else:
+        assert isinstance(parsed, ParsedInstance)
+        assert len(parsed.json_text) < 100_000
+        assert len(parsed.bulk) == 240
+
+
+def test_a_value_whose_json_is_long_becomes_bulk_data_and_stays_whole() -> None:
+    value = b"\x01" * 20_000
+    data = instance({0x0040A160: ("UT", value), 0x00081030: ("LO", value)})
+    parsed = survive(data)
+    assert isinstance(parsed, ParsedInstance)
+    bulk = parsed.bulk["0040A160"]
+    assert (bulk.vr, data[bulk.offset : bulk.offset + bulk.length]) == ("UT", value)
+    assert parsed.json_text.count(b"\\u0001") == 20_000, "the LO cannot be bulk data, and is there"
+
+
+def test_metadata_of_a_whole_instance_is_bounded() -> None:
+    names = {0x00111000 + number: ("PN", b"a\\" * 32_000) for number in range(200)}
+    assert isinstance(survive(instance(names)), TooComplex)
+
+
+def test_millions_of_tiny_fragments_in_one_frame_are_refused() -> None:
+    error = survive(encapsulated([b"ab"] * 1_500_000, frames="1", syntax=JPEG_BASELINE))
+    assert isinstance(error, TooComplex)
+    assert f"more than {MAX_FRAGMENTS} fragments" in str(error)
+
+
+def test_the_frame_table_of_the_largest_slide_is_small() -> None:
+    data = encapsulated([b"ab"] * MAX_FRAGMENTS, frames=str(MAX_FRAGMENTS), syntax=JPEG_BASELINE)
+    parsed = survive(data)
+    assert isinstance(parsed, ParsedInstance)
+    assert parsed.frames is not None
+    assert len(parsed.frames.pack()) < 4 * 1024 * 1024
 
 
 def test_millions_of_tiny_fragments_are_bounded() -> None:

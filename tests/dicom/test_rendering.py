@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import time
+import tracemalloc
 from typing import Any
 
 import numpy
@@ -12,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
 
+from dicom import rendering
 from dicom.codecs import DecodedFrame, decode_frame
 from dicom.colour import to_rgb
 from dicom.errors import DicomError
@@ -308,6 +311,40 @@ def test_segments_expand_no_further_than_the_descriptor() -> None:
     assert picture.shape == (1, 1, 3)
 
 
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [0, 1, 7, *[2, 0, 0, 0] * 60_000],
+        [0, 1, 7, *[0, 0] * 60_000],
+        [0, 1, 7, *[1, 0, 7] * 60_000],
+        [0, 1, 7, *[2, 1, 0, 0] * 100, *[2, 0, 3, 0] * 60_000],
+    ],
+)
+def test_segments_without_values_are_refused_at_once(segments: list[int]) -> None:
+    """60,000 indirect segments that repeat nothing took 6 seconds."""
+    header = palette([0, 0, 16], numpy.array(segments, "<u2").tobytes(), segmented=True)
+    started = time.process_time()
+    with pytest.raises(RenderingError, match=r"has no value|not possible here"):
+        render_frame(DecodedFrame(numpy.zeros((1, 1), "u2"), "PALETTE COLOR"), header)
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize(
+    "segments",
+    [
+        [0, 1, 7, *[2, 1, 0, 0] * 65_535],
+        [0, 1, 7, *[1, 1, 7] * 65_535],
+        [0, 1, 7, *[1, 1, 8] * 9_999, *[2, 9_000, 0, 0] * 7],
+        [0, 0xFFFF, *[7] * 0xFFFF, *[2, 0xFFFF, 0, 0] * 60_000],
+    ],
+)
+def test_as_many_segments_as_entries_are_expanded_in_time(segments: list[int]) -> None:
+    header = palette([0, 0, 16], numpy.array(segments, "<u2").tobytes(), segmented=True)
+    started = time.process_time()
+    assert drawn(DecodedFrame(numpy.zeros((1, 1), "u2"), "PALETTE COLOR"), header).shape == (1, 1, 3)
+    assert time.process_time() - started < 2
+
+
 def test_a_palette_image_without_palette_cannot_be_drawn() -> None:
     with pytest.raises(RenderingError, match="RedPaletteColorLookupTableDescriptor"):
         render_frame(DecodedFrame(numpy.zeros((2, 2), "u1"), "PALETTE COLOR"), Dataset())
@@ -383,6 +420,12 @@ def test_quality_changes_jpeg() -> None:
         ((100, 100), None, ["1", "0"], (100, 100)),
         ((100, 100), None, ["1", "5000"], (100, 100)),
         ((1, 4000), (100, 100), None, (100, 1)),
+        ((8, 8), (8192, 8192), None, (2048, 2048)),
+        ((8, 16), (8192, 8192), None, (2048, 1024)),
+        ((8, 8), (8192, 8192), ["2", "1"], (1024, 2048)),
+        ((2000, 3000), (8192, 8192), None, (3000, 2000)),
+        ((2000, 3000), (2999, 8192), None, (2999, 1999)),
+        ((4096, 4096), None, ["4", "1"], (2048, 8192)),
     ],
 )
 def test_size_and_aspect(
@@ -402,6 +445,67 @@ def test_scaling_keeps_the_picture_and_its_window() -> None:
     expected = numpy.asarray(whole.resize((100, 75), Image.Resampling.BOX)).astype(int)
     assert small.shape == (75, 100)
     assert numpy.abs(small - expected).max() <= 2
+
+
+class Peak:
+    """Traced memory and processor time of what runs inside; numpy's arrays count, those of codecs do not."""
+
+    def __enter__(self) -> Peak:
+        self.started = time.process_time()
+        tracemalloc.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.mebibytes = tracemalloc.get_traced_memory()[1] / (1 << 20)
+        tracemalloc.stop()
+        self.seconds = time.process_time() - self.started
+
+
+@pytest.mark.parametrize("media_type", ["image/jpeg", "image/png", "image/gif"])
+def test_a_large_viewport_costs_little(media_type: str) -> None:
+    """8 x 8 in colour as a GIF of 8192 x 8192 took 7 seconds."""
+    frame = DecodedFrame(numpy.random.default_rng(1).integers(0, 255, (8, 8, 3)).astype("u1"), "RGB")
+    with Peak() as peak:
+        encoded = render_frame(frame, Dataset(), viewport=(8192, 8192), media_type=media_type)
+    assert Image.open(io.BytesIO(encoded)).size == (2048, 2048)
+    assert peak.seconds < 2
+
+
+def test_a_gif_in_colour_keeps_its_colours() -> None:
+    ramp = numpy.linspace(0, 255, 256).astype("u1")
+    colour = numpy.stack(
+        [numpy.tile(ramp, (64, 1)), numpy.tile(ramp[::-1], (64, 1)), numpy.full((64, 256), 90)], axis=-1
+    )
+    encoded = render_frame(DecodedFrame(colour.astype("u1"), "RGB"), Dataset(), media_type="image/gif")
+    shown = numpy.asarray(Image.open(io.BytesIO(encoded)).convert("RGB")).astype(int)
+    assert numpy.abs(shown - colour).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("array", "photometric", "bits"),
+    [
+        (numpy.arange(2000 * 3000, dtype="u4").reshape(2000, 3000) * 700, "MONOCHROME2", 32),
+        (numpy.linspace(-1, 1, 2000 * 3000, dtype="f8").reshape(2000, 3000), "MONOCHROME2", 64),
+        (numpy.arange(2000 * 3000, dtype="u2").reshape(2000, 3000), "MONOCHROME2", 16),
+        (numpy.zeros((2000, 3000, 3), "u1"), "YBR_FULL", 8),
+        (numpy.zeros((2000, 3000, 3), "u2"), "RGB", 16),
+    ],
+    ids=["32 bit", "float", "16 bit", "YBR", "16 bit RGB"],
+)
+def test_drawing_takes_little_memory_beyond_the_picture(array: NDArray[Any], photometric: str, bits: int) -> None:
+    """81 million samples of 32 bits took 4.9 GB: several arrays of float64 of the whole frame."""
+    header = dataset(BitsStored=bits)
+    step = rendering._to_8_bits(DecodedFrame(array, photometric), 1, header, 1, None)  # so that imports do not count
+    with Peak() as peak:
+        picture = rendering._to_8_bits(DecodedFrame(array, photometric), 1, header, 1, None)
+    assert numpy.array_equal(step, picture)
+    assert peak.mebibytes < picture.nbytes / (1 << 20) + 16
+
+
+def test_bands_do_not_show() -> None:
+    values = numpy.random.default_rng(2).integers(0, 1 << 32, (301, 1013), dtype="u4")
+    picture = drawn(DecodedFrame(values, "MONOCHROME2"), window=Window(1 << 31, 1 << 32, "LINEAR_EXACT"))
+    assert numpy.abs(picture - values / (1 << 32) * 255).max() <= 0.51
 
 
 def test_thumbnail_is_a_small_jpeg() -> None:

@@ -60,7 +60,7 @@ def test_modalities_gather_from_every_form() -> None:
 
 
 def test_names_keep_their_order_in_the_warning() -> None:
-    names = ("multiplevaluematching", "00181041", "SQ.Keyword", "RequestAttributesSequence.RequestedProcedureID")
+    names = ("multiplevalue", "00181041", "SQ.Keyword", "RequestAttributesSequence.RequestedProcedureID")
     assert parsed(*((name, "1") for name in names)).unsupported == names
 
 

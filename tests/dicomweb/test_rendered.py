@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import struct
+import time
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,10 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from PIL import Image
+from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from archive.decoding import AT_A_TIME, decoding
 from archive.models import Instance, Series
 from archive.object_store import object_store
 from archive.tasks import TASKS
@@ -206,6 +211,81 @@ def test_a_header_that_cannot_be_read_has_no_picture(technologist: Door, monkeyp
     monkeypatch.setattr("archive.pictures._LARGEST_HEADER", 100)
     problem_of(technologist.get(f"{instance}/rendered"), 406)
     assert Instance.objects.get().header_length > 100
+
+
+def stored_raw(door: Door, data: bytes) -> str:
+    response = door.store([data])
+    assert response.status_code in (200, 202), response.content
+    reference = response.json()["00081199"]["Value"][0]
+    return str(reference["00081190"]["Value"][0].partition("/dicom-web/")[2])
+
+
+def test_a_header_of_half_a_million_items_is_drawn_in_time(technologist: Door) -> None:
+    """pydicom took 25 seconds to read them, for a picture of which none counts."""
+    data = to_bytes(make_data_set())
+    groups = b"\x00\x52\x30\x92SQ\0\0" + struct.pack("<I", 8 * 480_000) + b"\xfe\xff\x00\xe0\0\0\0\0" * 480_000
+    place = data.rindex(b"\xe0\x7f\x10\x00")
+    instance = stored_raw(technologist, data[:place] + groups + data[place:])
+    started = time.process_time()
+    assert picture(technologist.get(f"{instance}/rendered")).size == (16, 12)
+    assert time.process_time() - started < 1.5
+
+
+def test_functional_groups_of_the_frame_that_is_asked_for_count(technologist: Door) -> None:
+    def group(center: int) -> Dataset:
+        window, made = Dataset(), Dataset()
+        window.WindowCenter, window.WindowWidth = center, 2
+        made.FrameVOILUTSequence = [window]
+        return made
+
+    ds, _ = native_frames(3)
+    ds.PerFrameFunctionalGroupsSequence = [group(-100_000), group(100_000), group(-100_000)]
+    instance = stored_raw(technologist, to_bytes(ds))
+    shades = [
+        np.asarray(picture(technologist.get(f"{instance}/frames/{number}/rendered", accept="image/png"))).mean()
+        for number in (1, 2, 3)
+    ]
+    assert shades == [255, 0, 255]
+
+
+def test_a_viewport_larger_than_the_picture_enlarges_it_to_2048_at_the_most(technologist: Door) -> None:
+    instance = stored(technologist)
+    for accept in ("image/jpeg", "image/png", "image/gif"):
+        response = technologist.get(f"{instance}/rendered?viewport=8192,8192", accept=accept)
+        assert picture(response).size == (2048, 1536)
+
+
+def test_no_more_than_a_few_frames_are_decoded_at_a_time(technologist: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Others wait, and after a while are told to come again (503)."""
+    monkeypatch.setattr("archive.decoding.WAIT_SECONDS", 0.05)
+    instance = stored_raw(technologist, packaged("MR_small_RLE.dcm"))
+    native = 'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1'
+    asked = [("rendered", None), ("thumbnail", None), ("frames/1", native)]
+    with contextlib.ExitStack() as taken:
+        for _ in range(AT_A_TIME):
+            taken.enter_context(decoding())
+        for path, accept in asked:
+            problem_of(technologist.get(f"{instance}/{path}", accept=accept), 503)
+    for path, accept in asked * AT_A_TIME * 2:
+        assert technologist.get(f"{instance}/{path}", accept=accept).status_code == 200
+
+
+def test_a_picture_that_fails_gives_its_place_back(technologist: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("archive.decoding.WAIT_SECONDS", 0.05)
+    broken = stored(technologist, PhotometricInterpretation="PALETTE COLOR")
+    for _ in range(AT_A_TIME + 1):
+        problem_of(technologist.get(f"{broken}/rendered"), 406)
+    picture(technologist.get(f"{stored(technologist)}/rendered"))
+
+
+@pytest.mark.parametrize("uid", ["..", ".", "1..2", "1.", ".1", "." * 64, "1" * 65])
+def test_what_is_no_uid_is_found_nowhere(technologist: Door, uid: str) -> None:
+    path = f"studies/{uid}/series/1.2/instances/1.3/rendered"
+    assert technologist.http.get(f"/dicom-web/{path}").status_code == 404
+    response = technologist.http.get(
+        "/dicom-web/wado", {"requestType": "WADO", "studyUID": uid, "seriesUID": "1.2", "objectUID": "1.3"}
+    )
+    assert response.status_code == 400
 
 
 def test_head(technologist: Door) -> None:

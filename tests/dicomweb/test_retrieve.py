@@ -88,7 +88,7 @@ def test_one_object_comes_alone_when_asked_so(technologist: Door, study: dict[st
 
 @pytest.mark.parametrize(
     "accept",
-    ["image/jpeg", "application/zip", f'multipart/related; type="{DICOM}"; transfer-syntax=1.2.840.10008.1.2.4.50'],
+    ["image/jpeg", "application/pdf", f'multipart/related; type="{DICOM}"; transfer-syntax=1.2.840.10008.1.2.4.50'],
 )
 def test_what_there_is_not_is_406(technologist: Door, study: dict[str, Any], accept: str) -> None:
     problem = problem_of(technologist.get(study["instance"], accept=accept), 406)

@@ -46,6 +46,11 @@ def paths_of(study_uid: str, series_uid: str, instance_uid: str) -> dict[str, st
         "bulk data": f"{instance}/bulkdata/7FE00010",
         "rendered": f"{instance}/rendered",
         "rendered frame": f"{instance}/frames/1/rendered",
+        "study pixel data": f"{study}/pixeldata",
+        "series pixel data": f"{series}/pixeldata",
+        "instance pixel data": f"{instance}/pixeldata",
+        "rendered study": f"{study}/rendered",
+        "rendered series": f"{series}/rendered",
         "study thumbnail": f"{study}/thumbnail",
         "series thumbnail": f"{series}/thumbnail",
         "instance thumbnail": f"{instance}/thumbnail",
@@ -172,6 +177,9 @@ KINDS = {
     "instance": "retrieve",
     "frames": "retrieve",
     "bulk data": "retrieve",
+    "study pixel data": "retrieve",
+    "series pixel data": "retrieve",
+    "instance pixel data": "retrieve",
 }
 
 

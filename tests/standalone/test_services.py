@@ -63,6 +63,29 @@ def test_postgres_keeps_data_has_trigrams_and_opens_no_port(short_folder: Path) 
     assert _gone(again.pid or 0)
 
 
+def test_postgres_keeps_values_out_of_its_log(short_folder: Path) -> None:
+    """A statement that fails holds a patient's name, and so may the message."""
+    server = _postgres(short_folder)
+    server.start()
+    try:
+        with psycopg.connect(server.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE names (name text PRIMARY KEY)")
+            connection.execute("INSERT INTO names VALUES ('ZZMARKER')")
+            for statement in (
+                "INSERT INTO names VALUES ('ZZMARKER')",
+                "SELECT 'ZZMARKER'::int",
+                "SELECT nothing FROM names WHERE name = 'ZZMARKER'",
+                "SET statement_timeout = 50; SELECT pg_sleep(1), 'ZZMARKER'",
+            ):
+                with pytest.raises(psycopg.DatabaseError):
+                    connection.execute(statement)
+    finally:
+        server.stop()
+    log = server.log.read_text()
+    assert "ready to accept connections" in log
+    assert "ZZMARKER" not in log
+
+
 def test_postgres_ignores_pid_files_whose_number_is_another_process(short_folder: Path) -> None:
     server = _postgres(short_folder)
     server.start()

@@ -1,4 +1,4 @@
-"""``upkeep``: what has ended is removed: sessions, tokens, forgotten sign-in attempts. The relay calls it once a day."""
+"""``upkeep``: sessions, tokens and sign-in attempts that have ended are removed. The relay calls it once a day."""
 
 from typing import Any
 

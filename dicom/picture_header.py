@@ -1,0 +1,191 @@
+"""What drawing a frame needs of its header, found by hopping over everything else (PS3.5 7).
+
+Headers may hold half a million elements, or a group for each of many thousand frames, which take seconds to load as a
+data set. Here every element that is not needed costs one look at its header, of a sequence only the item that counts
+is read, and values larger than any picture needs are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Union
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
+
+from dicom import vrs
+from dicom.coding import DELIMITERS, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
+from dicom.errors import Truncated
+from dicom.preamble import scan_meta
+from dicom.source import ByteSource, Window
+from dicom.transfer_syntaxes import TransferSyntax
+from dicom.vrs import UNDEFINED
+
+# A lookup table of 65,536 entries of 16 bits takes 128 KiB, as segments perhaps more; the rest are a few numbers
+MAX_TABLE = 512 * 1024
+MAX_VALUE = 4 * 1024
+MAX_DEPTH = 100
+
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_FIRST_PIXELS = 0x7FE00008
+_TABLE_VRS = frozenset((b"OB", b"OW", b"US", b"SS", vrs.SIGNED_OR_NOT))
+_PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
+
+# By tag: a value that is kept (None), or a sequence and what is kept of the one item that counts
+Wanted = Mapping[int, Union["Wanted", None]]
+_TABLE: Wanted = {0x00283002: None, 0x00283006: None}  # LUTDescriptor, LUTData
+_TRANSFORMATION: Wanted = {0x00281052: None, 0x00281053: None, 0x00283000: _TABLE}  # rescaling, Modality LUT
+_VOI: Wanted = {0x00281050: None, 0x00281051: None, 0x00281056: None, 0x00283010: _TABLE}  # window, VOI LUT
+_GROUPS: Wanted = {0x00289145: _TRANSFORMATION, 0x00289132: _VOI}
+WANTED: Wanted = {
+    0x00280034: None,  # PixelAspectRatio
+    0x00280101: None,  # BitsStored
+    0x00280103: None,  # PixelRepresentation
+    0x00280120: None,  # PixelPaddingValue
+    0x00280121: None,  # PixelPaddingRangeLimit
+    **_TRANSFORMATION,
+    **_VOI,
+    **dict.fromkeys(range(0x00281101, 0x00281104)),  # palettes: descriptors,
+    **dict.fromkeys(range(0x00281201, 0x00281204)),  # data,
+    **dict.fromkeys(range(0x00281221, 0x00281224)),  # segmented data
+    0x20500020: None,  # PresentationLUTShape
+    0x52009229: _GROUPS,  # SharedFunctionalGroupsSequence
+    _PER_FRAME_FUNCTIONAL_GROUPS: _GROUPS,
+}
+
+
+def read_picture_header(source: ByteSource, syntax: TransferSyntax, frame_number: int) -> Dataset:
+    """The elements of WANTED that lie before the pixel data.
+
+    `source` is the object, which may end with its header, or the inflated data set of a deflated one.
+    PerFrameFunctionalGroupsSequence has one item at the most, that of `frame_number`: the frame is drawn as the first.
+    Where the data set cannot be followed it ends, for the picture is worth more than what is missing. Raises
+    `DicomError` for what is no object at all.
+    """
+    window = Window(source)
+    start = 0 if syntax.deflated else scan_meta(window).data_set_offset
+    coding = EXPLICIT_LITTLE if syntax.little_endian else EXPLICIT_BIG
+    walk = _Walk(window, frame_number)
+    top = _Place(0, source.size, IMPLICIT_LITTLE if syntax.implicit_vr else coding)
+    walk.header = _empty(top.coding)
+    with suppress(_Lost, Truncated):
+        walk.data_set(start, top, WANTED, walk.header)
+    return walk.header
+
+
+class _Lost(Exception):
+    """What follows is no data set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How deep a data set, item or sequence lies, where it must be over, and how it is encoded."""
+
+    depth: int
+    end: int
+    coding: Coding
+
+
+@dataclass(frozen=True, slots=True)
+class _Only:
+    """The one item of a sequence that counts, what is wanted of it, and whether the others have to be walked."""
+
+    index: int
+    wanted: Wanted
+    item: Dataset
+    to_the_end: bool
+
+
+def _empty(coding: Coding) -> Dataset:
+    found = Dataset()
+    found.set_original_encoding(coding.implicit, coding.little_endian)
+    return found
+
+
+class _Walk:
+    def __init__(self, window: Window, frame_number: int) -> None:
+        self._window, self._frame_number = window, frame_number
+        self.header = Dataset()
+
+    def data_set(self, position: int, place: _Place, wanted: Wanted, found: Dataset) -> int:
+        """Walk a data set or item, and keep what is wanted of it; the position behind it and its delimiter."""
+        read, header, end = self._window.read, place.coding.header, place.end
+        while end - position >= 8:
+            tag, vr, length, size = header(read(position, min(end - position, 12)))
+            position += size
+            if tag >> 16 == DELIMITERS:
+                if tag == _ITEM_END:
+                    return position
+                position += length
+                continue
+            if vr is None or (tag >= _FIRST_PIXELS and not place.depth):
+                raise _Lost
+            if length != UNDEFINED and length > end - position:
+                raise _Lost
+            if tag in wanted and tag not in found:
+                position = self._keep(tag, vr, position, length, place, wanted[tag], found)
+            elif length == UNDEFINED:
+                position = self._items(position, _inside(place, vr, end))
+            else:
+                position += length
+        return end
+
+    def _keep(
+        self, tag: int, vr: bytes, start: int, length: int, place: _Place, inside: Wanted | None, found: Dataset
+    ) -> int:
+        """Read a wanted element into `found`; the position behind it."""
+        undefined = length == UNDEFINED
+        stop = place.end if undefined else start + length
+        if inside is not None:
+            item = _empty(place.coding)
+            only = self._frame_number - 1 if tag == _PER_FRAME_FUNCTIONAL_GROUPS else 0
+            behind = self._items(start, _inside(place, vr, stop), _Only(only, inside, item, undefined))
+            found.add_new(tag, "SQ", [item])
+            return behind if undefined else stop
+        if undefined:
+            return self._items(start, _inside(place, vr, stop))
+        known = vrs.implicit_vr(tag) if vr == b"UN" else vr
+        if length <= (MAX_TABLE if known in _TABLE_VRS else MAX_VALUE):
+            coding = IMPLICIT_LITTLE if vr == b"UN" else place.coding
+            if known == vrs.SIGNED_OR_NOT:
+                known = b"SS" if self.header.get("PixelRepresentation") == 1 else b"US"
+            value = self._window.read(start, length)
+            found[tag] = RawDataElement(
+                BaseTag(tag), known.decode(), length, value, start, coding.implicit, coding.little_endian
+            )
+        return stop
+
+    def _items(self, position: int, place: _Place, only: _Only | None = None) -> int:
+        """Walk the items of a sequence, or fragments; the position behind them, or behind the only one that counts."""
+        if place.depth > MAX_DEPTH:
+            raise _Lost
+        read, unpack, end = self._window.read, place.coding.item.unpack, place.end
+        number = 0
+        while end - position >= 8:
+            group, element, length = unpack(read(position, 8))
+            tag = group << 16 | element
+            position += 8
+            if tag == _SEQUENCE_END:
+                return position
+            if tag != _ITEM or (length != UNDEFINED and length > end - position):
+                raise _Lost
+            stop = end if length == UNDEFINED else position + length
+            if only is not None and only.index == number:
+                inside = _Place(place.depth, stop, place.coding)
+                position = self.data_set(position, inside, only.wanted, only.item)
+                if not only.to_the_end:
+                    return position
+            elif length == UNDEFINED:
+                position = self.data_set(position, place, {}, Dataset())
+            if length != UNDEFINED:
+                position = stop
+            number += 1
+        return end
+
+
+def _inside(place: _Place, vr: bytes, end: int) -> _Place:
+    """The place of a sequence in another; one that came as UN is Implicit VR Little Endian inside (PS3.5 6.2.2)."""
+    return _Place(place.depth + 1, end, IMPLICIT_LITTLE if vr == b"UN" else place.coding)

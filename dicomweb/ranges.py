@@ -1,0 +1,99 @@
+"""A single-part body as a whole, in part or not at all: validators and byte ranges (RFC 9110 13 and 14)."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.http import HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
+from django.utils.http import http_date, parse_http_date_safe
+from rest_framework.request import Request
+
+from archive.locate import Located
+from archive.payload import Payload
+from dicomweb.errors import RangeNotSatisfiable
+
+# One range: `first-`, `first-last` or `-count`. Several may be answered with the whole (RFC 9110 14.2).
+_RANGE: Final = re.compile(r"bytes=[ \t]*(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))[ \t]*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """By which a client knows a representation again: a strong entity tag and the time of its making."""
+
+    etag: str
+    last_modified: datetime
+
+    def unchanged(self, headers: Mapping[str, str]) -> bool:
+        """Whether the client has it already (RFC 9110 13.1.2, 13.1.3): If-None-Match alone counts if it is there."""
+        tags = headers.get("If-None-Match")
+        if tags is not None:
+            return tags.strip() == "*" or self.etag in (tag.strip().removeprefix("W/") for tag in tags.split(","))
+        since = parse_http_date_safe(headers.get("If-Modified-Since", ""))
+        return since is not None and int(self.last_modified.timestamp()) <= since
+
+    def allow_part(self, headers: Mapping[str, str]) -> bool:
+        """Whether a range may be given: no If-Range, or one that names just this representation (RFC 9110 13.1.5)."""
+        return headers.get("If-Range", self.etag).strip() in (self.etag, http_date(self.last_modified.timestamp()))
+
+
+def validators(instance: Located, *what: object) -> Validators:
+    """Of what is derived from the bytes of ``instance``; ``what`` names the part of it and its representation."""
+    named = ":".join((instance.object_sha256.hex(), *map(str, what)))
+    return Validators(f'"{hashlib.sha256(named.encode()).hexdigest()[:32]}"', instance.created_at)
+
+
+def wants_part(request: Request) -> bool:
+    """Whether a byte range is asked for, which only a single part has."""
+    return request.method == "GET" and "Range" in request.headers
+
+
+def span(text: str, length: int) -> tuple[int, int] | None:
+    """(offset, length) of the one range that ``text`` asks for; ``None`` for the whole (RFC 9110 14.1.2).
+
+    Raises ``RangeNotSatisfiable`` for a range that begins behind the end, and for the last 0 bytes.
+    """
+    match = _RANGE.fullmatch(text.strip())
+    if match is None:
+        return None
+    first, last, count = (None if group is None else int(group) for group in match.groups())
+    if first is None:
+        first, last = max(0, length - (count or 0)), length - 1
+    elif last is not None and last < first:
+        return None
+    if first >= length:
+        raise RangeNotSatisfiable(length)
+    return first, (length if last is None else min(last + 1, length)) - first
+
+
+def single_part(request: Request, payload: Payload, content_type: str, known_by: Validators) -> HttpResponseBase:
+    """``payload`` as the whole body (200), the range asked for (206), or nothing if the client has it (304).
+
+    Only the bytes that leave are read; the first of them are in hand when this returns. Raises
+    ``RangeNotSatisfiable``, ``ArchiveUnavailable``.
+    """
+    response: HttpResponseBase
+    if known_by.unchanged(request.headers):
+        response = HttpResponseNotModified()
+    else:
+        asked = request.headers["Range"] if wants_part(request) and known_by.allow_part(request.headers) else ""
+        part = span(asked, payload.length)
+        offset, length = part or (0, payload.length)
+        response = StreamingHttpResponse(
+            payload.part(offset, length), content_type=content_type, status=206 if part else 200
+        )
+        response["Content-Length"] = str(length)
+        if part:
+            response["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{payload.length}"
+    response["Accept-Ranges"] = "bytes"
+    response["ETag"] = known_by.etag
+    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
+    response["Vary"] = "Accept"
+    return response
+
+
+def bytes_sent(response: HttpResponseBase) -> int:
+    """Bytes that ``response`` gives away, for the trail."""
+    return int(response.headers.get("Content-Length", 0))

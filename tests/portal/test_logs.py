@@ -1,0 +1,85 @@
+"""Logs without values: what an exception says, and what was asked, stays out of them."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from io import StringIO
+
+import pytest
+from django.db import DatabaseError, connection
+from django.test import Client as Browser
+
+from pacs_project.logs import WithoutValues
+
+NAME = "ZZMARKER^NAME"
+
+
+def formatted(action: object) -> str:
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(WithoutValues("%(levelname)s %(name)s %(message)s"))
+    log = logging.getLogger("tests.logs")
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        assert callable(action)
+        action(log)
+    finally:
+        log.removeHandler(handler)
+    return stream.getvalue()
+
+
+@pytest.mark.django_db
+def test_what_the_database_says_stays_out() -> None:
+    said: list[str] = []
+
+    def fail(log: logging.Logger) -> None:
+        try:
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT %s::int", [NAME])
+            except DatabaseError as error:
+                raise ValueError(f"about {error}") from error
+        except ValueError as error:
+            said.append(str(error))
+            log.exception("it failed")
+
+    text = formatted(fail)
+    assert NAME in said[0]
+    assert NAME not in text
+    assert "builtins.ValueError" in text
+    assert "django.db.utils.DataError" in text
+    assert "InvalidTextRepresentation" in text
+    assert "test_logs.py" in text
+
+
+def test_a_task_that_failed() -> None:
+    """The dictionary that Celery gives its log."""
+    told = {"id": "1", "name": "task", "description": "raised unexpected", "exc": f"ValueError('{NAME}')"}
+    text = formatted(lambda log: log.error("Task %(name)s[%(id)s] %(description)s: %(exc)s", told))
+    assert NAME not in text
+    assert "task[1] raised unexpected" in text
+
+
+def test_every_log_goes_through_it() -> None:
+    [handler] = [h for h in logging.getLogger().handlers if isinstance(h.formatter, WithoutValues)]
+    assert handler.formatter is not None
+    for name in ("django", "django.request", "django.security.csrf", "celery.app.trace"):
+        assert logging.getLogger(name).handlers == [], name
+
+
+@pytest.mark.django_db
+def test_a_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError(NAME)
+
+    monkeypatch.setattr("portal.health._states", broken)
+    stream = StringIO()
+    [handler] = [h for h in logging.getLogger().handlers if isinstance(h.formatter, WithoutValues)]
+    assert isinstance(handler, logging.StreamHandler)
+    monkeypatch.setattr(handler, "stream", stream)
+    answer = Browser(HTTP_HOST="127.0.0.1", raise_request_exception=False).get(f"/readyz?name={NAME}")
+    assert answer.status_code == 500
+    assert "builtins.RuntimeError" in stream.getvalue()
+    assert NAME not in stream.getvalue()
