@@ -59,7 +59,6 @@ def test_nearest_base_decides_and_a_defect_is_ours() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "",
         "studies/",
         "studies/abc",
         f"studies/{'1' * 65}",

@@ -47,7 +47,7 @@ def nothing_is_left(folder: Path) -> bool:
         ('multipart/related; boundary=""', 400),
         ("multipart/related; boundary=" + "x" * 300, 400),
         ("multipart/related; boundary=\u00e4", 400),
-        ('multipart/related; type="application/dicom+json"; boundary=b', 415),
+        ('multipart/related; type="application/fhir+json"; boundary=b', 415),
         ("multipart/form-data; boundary=b", 415),
         ("application/json", 415),
         ("application/dicom+json", 415),
