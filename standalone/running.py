@@ -14,6 +14,8 @@ from pathlib import Path
 
 from standalone.layout import Layout
 
+_DYING = 5.0  # seconds for the kernel to end what was killed; the data folder is somebody else's right after
+
 
 @dataclass(frozen=True, slots=True)
 class Child:
@@ -108,13 +110,19 @@ def end_orphans(layout: Layout, *, limit: float = 15.0) -> list[str]:
         word = signal.SIGINT if child.name == "postgresql" else signal.SIGTERM
         if started_at(child.pid) == child.started:
             _send(child.pid, word)
-        until = time.monotonic() + limit
-        while (left := _session(child, layout.data)) and time.monotonic() < until:
-            time.sleep(0.1)
-        for pid in left:
+        for pid in _left_after(limit, child, layout.data):
             _send(pid, signal.SIGKILL)
+        _left_after(_DYING, child, layout.data)
     remove_note(layout)
     return ended
+
+
+def _left_after(seconds: float, child: Child, data: Path) -> list[int]:
+    """What of the child's session is still alive when all of it has ended, or so many seconds have passed."""
+    until = time.monotonic() + seconds
+    while (left := _session(child, data)) and time.monotonic() < until:
+        time.sleep(0.05)
+    return left
 
 
 def clear(layout: Layout) -> list[str]:
