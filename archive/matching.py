@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 
 from django.contrib.postgres.fields import ArrayField
+from django.db import connection
 from django.db.models import CharField, Lookup, Q, TextField
 
 from archive.errors import InvalidQuery
@@ -43,18 +44,29 @@ class Like(Lookup):
         return f"{left} LIKE {right}", [*left_params, *right_params]
 
 
+# The modalities that series have, in as many steps of the index as there are different ones.
+_MODALITIES = r"""
+    WITH RECURSIVE known (name) AS (
+        (SELECT modality FROM archive_series ORDER BY modality DESC LIMIT 1)
+        UNION ALL
+        SELECT (SELECT e.modality FROM archive_series e WHERE e.modality < known.name ORDER BY e.modality DESC LIMIT 1)
+        FROM known WHERE known.name <> ''
+    )
+"""
+
+
 @ArrayField.register_lookup
 class AnyLike(Lookup):
-    """Some element of the array ``LIKE`` some one of the patterns."""
+    """Some element of the array, which are modalities, is ``LIKE`` some one of the patterns."""
 
     lookup_name = "any_like"
     prepare_rhs = False
 
     def as_sql(self, compiler, connection):  # type: ignore[no-untyped-def]
-        """The SQL of the comparison."""
+        """The SQL of the comparison: first which modalities are meant, then the studies that an index has of them."""
         left, params = self.process_lhs(compiler, connection)
-        sql = f"EXISTS (SELECT 1 FROM unnest({left}) AS element WHERE element LIKE ANY (%s::text[]))"  # noqa: S608
-        return sql, [*params, self.rhs]
+        names = """SELECT one COLLATE "default" FROM known, unnest(string_to_array(known.name, '\\')) AS one"""
+        return f"{left} && ARRAY({_MODALITIES} {names} WHERE one LIKE ANY (%s::text[]))", [*params, self.rhs]
 
 
 def pattern(text: str) -> str:
@@ -101,7 +113,19 @@ def _single(attribute: Attribute, path: str, text: str) -> Q:
 
 
 def _wildcard(attribute: Attribute, path: str, text: str) -> Q:
-    return Q(**{f"{path}__like": pattern(text)}) if has_wildcard(text) else Q(**{path: text})
+    if not has_wildcard(text):
+        return Q(**{path: text})
+    if attribute.keyword == "Modality":
+        # Two letters have no trigram, so those that there are come first; named, the planner knows how rare they are.
+        return Q(**{f"{path}__in": modalities_like(pattern(text))})
+    return Q(**{f"{path}__like": pattern(text)})
+
+
+def modalities_like(like: str) -> list[str]:
+    """The modalities that series have, as far as they match a LIKE pattern. One database query."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"{_MODALITIES} SELECT name FROM known WHERE name LIKE %s", [like])  # noqa: S608
+        return [name for (name,) in cursor.fetchall()]
 
 
 def _uid(attribute: Attribute, path: str, text: str) -> Q:
@@ -120,7 +144,7 @@ def _number(attribute: Attribute, path: str, text: str) -> Q:
     return Q(**{path: value}) if -(2**31) <= value < 2**31 else Q(pk__in=[])
 
 
-def _bounds(attribute: Attribute, text: str) -> tuple[str, str]:
+def bounds(attribute: Attribute, text: str) -> tuple[str, str]:
     """First and last value of a date or time as digits, empty where open."""
     separator, form, expected = _DIGITS[attribute.matching]
     low, dash, high = text.replace(separator, "").partition("-")
@@ -136,7 +160,7 @@ def _bounds(attribute: Attribute, text: str) -> tuple[str, str]:
 
 def _range(attribute: Attribute, path: str, text: str) -> Q:
     """Range matching (PS3.4 C.2.2.2.5): ``a-b``, ``a-``, ``-b``, or one value. A missing value never matches."""
-    low, high = _bounds(attribute, text)
+    low, high = bounds(attribute, text)
     found = Q(**{f"{path}__gte": low}) if low else Q(**{f"{path}__gt": ""})
     return found & Q(**{f"{path}__lte": high + _AFTER}) if high else found
 
@@ -150,8 +174,8 @@ def combined(date: tuple[Attribute, str, str], time: tuple[Attribute, str, str])
     (of_date, date_path, date_text), (of_time, time_path, time_text) = date, time
     if "-" not in date_text or "-" not in time_text:
         return None
-    low_date, high_date = _bounds(of_date, date_text)
-    low_time, high_time = _bounds(of_time, time_text)
+    low_date, high_date = bounds(of_date, date_text)
+    low_time, high_time = bounds(of_time, time_text)
     if (bool(low_date), bool(high_date)) != (bool(low_time), bool(high_time)):
         return None
     found = _range(of_date, date_path, date_text)

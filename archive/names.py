@@ -24,7 +24,11 @@ def groups(name: str) -> list[str]:
     return [group for group in folded if group]
 
 
+# Three groups of 64 characters are what PN allows (PS3.5 6.2); an index of PostgreSQL takes 2,704 bytes.
+LONGEST_KEY = 512
+
+
 def name_key(name: str) -> str:
     """The search key of a stored name: its groups between ``=``, e.g. ``=yamada^tarou=山田^太郎=``. Empty for none."""
     filled = groups(name)
-    return f"={'='.join(filled)}=" if filled else ""
+    return f"={'='.join(filled)[:LONGEST_KEY]}=" if filled else ""

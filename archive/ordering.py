@@ -7,7 +7,7 @@ A page that begins behind a row (keyset paging) loses nothing and repeats nothin
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import orjson
@@ -16,7 +16,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import NullIf
 
 from archive.errors import InvalidQuery
-from dicom.attributes import Attribute, Level
+from dicom.attributes import Attribute, Level, Matching
 
 KeyValue = str | int | None
 _LONGEST_TOKEN = 2048
@@ -74,16 +74,44 @@ DEFAULT: Mapping[Level, tuple[Key, ...]] = {
 }
 
 
-def keys(level: Level, orders: Sequence[Order], ways: Mapping[Level, str]) -> tuple[Key, ...]:
-    """The asked ``orders`` with the default order of ``level`` behind them, which makes them total."""
-    return (*(_key(order, ways[order.attribute.level]) for order in orders), *DEFAULT[level])
+# Equal values of an attribute are sorted by the row that has it, then by the rows below: so indexes have them.
+_OWN: Mapping[Level, tuple[Key, ...]] = {
+    "patient": (Key("id", "id"),),
+    "study": DEFAULT["study"],
+    "series": (Key("series_number", "number"), Key("id", "id")),
+    "instance": (Key("instance_number", "number"), Key("id", "id")),
+}
+
+
+_KINDS: Mapping[Matching, Literal["number", "id"]] = {"number": "number", "uid": "id"}
+
+
+def keys(
+    level: Level, orders: Sequence[Order], ways: Mapping[Level, str], *, below_study: bool = False
+) -> tuple[Key, ...]:
+    """The asked ``orders`` with what makes them total behind them.
+
+    Equal values are sorted by patient, study, series and instance, each in its default order, beginning with what the
+    first attribute belongs to. Instances of the whole archive with equal values (not ``below_study``) are in the order
+    of their arrival: an index that had more would outgrow the rows.
+    """
+    if not orders:
+        return DEFAULT[level]
+    first = orders[0].attribute.level
+    ties: list[Key] = []
+    for tied, way in list(ways.items())[list(ways).index(first) :]:
+        own = _OWN[tied] if tied != first or first == "patient" else DEFAULT[tied]
+        if first == "instance" and not below_study:
+            # One index for both directions, of what is never without a value.
+            own = (Key("id", "id", orders[0].descending and orders[0].attribute.matching == "uid"),)
+        ties += [replace(key, path=f"{way}{key.path}") for key in own]
+    return (*(_key(order, ways[order.attribute.level]) for order in orders), *ties)
 
 
 def _key(order: Order, way: str) -> Key:
     # A name is sorted as it is searched: without case and accents.
     ending = "_key" if order.attribute.matching == "person_name" else ""
-    kind: Literal["text", "number"] = "number" if order.attribute.matching == "number" else "text"
-    return Key(f"{way}{order.attribute.column}{ending}", kind, order.descending)
+    return Key(f"{way}{order.attribute.column}{ending}", _KINDS.get(order.attribute.matching, "text"), order.descending)
 
 
 def behind(level: Level, values: Sequence[KeyValue]) -> Q:

@@ -1,54 +1,56 @@
-"""Matching inside Request Attributes Sequence of a series (PS3.4 C.2.2.2.6, PS3.18 8.3.4.1)."""
+"""Matching inside Request Attributes Sequence of a series (PS3.4 C.2.2.2.6, PS3.18 8.3.4.1), by rows of its items."""
 
 from collections.abc import Mapping, Sequence
 
-from django.db.models import Lookup, Q, TextField
+from django.db import connection
+from django.db.models import Exists, OuterRef, Q
 
-from archive.matching import EMPTY, is_universal, pattern
+from archive.matching import EMPTY, has_wildcard, is_universal, pattern
+from archive.models import RequestAttributes
 
 SEQUENCE = "00400275"
-KEYS = frozenset({"00080050", "00400009", "00401001"})  # what ingest keeps of each item (dicom.part10)
+# What ingest keeps of each item (dicom.part10), and its column.
+_COLUMNS: Mapping[str, str] = {
+    "00080050": "accession_number",
+    "00401001": "requested_procedure_id",
+    "00400009": "scheduled_procedure_step_id",
+}
+KEYS = frozenset(_COLUMNS)
 
-_VALUES = "SELECT 1 FROM jsonb_array_elements_text(item -> %s::text -> 'Value') AS one WHERE "
+# 256 characters fit into an index; these attributes have 64 at the most. A value with several is kept as one.
+_VALUE = r"""COALESCE((SELECT left(string_agg(value, '\' ORDER BY place), 256)
+    FROM jsonb_array_elements_text(item -> '{tag}' -> 'Value') WITH ORDINALITY AS one (value, place)), '')"""
+_WRITE = f"""
+    INSERT INTO archive_requestattributes (series_id, {", ".join(_COLUMNS.values())})
+    SELECT e.id, {", ".join(_VALUE.format(tag=tag) for tag in _COLUMNS)} FROM archive_series AS e
+    LEFT JOIN LATERAL jsonb_array_elements(NULLIF(e.request_attributes, '')::jsonb -> 'Value') AS item ON TRUE
+    WHERE e.id = ANY(%s)
+"""  # noqa: S608
 
 
-@TextField.register_lookup
-class HasItem(Lookup):
-    """Some one item of the sequence (its attribute object as JSON text, or empty) has all of the given values.
-
-    The right side is pairs of a tag and a LIKE pattern; ``None`` instead of a pattern wants no value.
-    """
-
-    lookup_name = "has_item"
-    prepare_rhs = False
-
-    def as_sql(self, compiler, connection):  # type: ignore[no-untyped-def]
-        """The SQL of the comparison; tags and patterns are parameters."""
-        left, before = self.process_lhs(compiler, connection)
-        sql = f"EXISTS (SELECT 1 FROM jsonb_array_elements(NULLIF({left}, '')::jsonb -> 'Value') AS item WHERE TRUE"  # noqa: S608
-        params = list(before)
-        for tag, like in self.rhs:
-            if like is None:
-                sql += f" AND NOT EXISTS ({_VALUES} one <> '')"
-                params.append(tag)
-            else:
-                sql += f" AND EXISTS ({_VALUES} one LIKE %s)"
-                params += [tag, like]
-        return f"{sql})", params
+def write_items(series_ids: Sequence[int]) -> None:
+    """Write the rows that searches look into for series that have none yet: one an item, one where there is no item."""
+    if series_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(_WRITE, [list(series_ids)])
 
 
 def item_condition(path: str, matches: Sequence[tuple[str, str]], *, empty: bool) -> Q | None:
-    """The condition that one item of the sequence at ``path`` matches all of ``matches``, pairs of a tag and a text.
+    """The condition that one item of the series at ``path`` matches all of ``matches``, pairs of a tag and a text.
 
     ``None`` if every text is universal matching. With ``empty``, ``""`` matches what has no value, and so does a
     series without the sequence.
     """
-    wanted: Mapping[str, str | None] = {
-        tag: None if empty and text == EMPTY else pattern(text) for tag, text in matches if not is_universal(text)
-    }
+    wanted = [(_COLUMNS[tag], text) for tag, text in matches if not is_universal(text)]
     if not wanted:
         return None
-    found = Q(**{f"{path}__has_item": tuple(wanted.items())})
-    if any(like is not None for like in wanted.values()):
-        return found
-    return found | ~Q(**{f"{path}__has_item": ()})
+    items = RequestAttributes.objects.filter(series=OuterRef(path))
+    for column, text in wanted:
+        if empty and text == EMPTY:
+            items = items.filter(**{column: ""})
+        elif has_wildcard(text):
+            # What has no value is matched by no wild card.
+            items = items.filter(**{f"{column}__like": pattern(text), f"{column}__gt": ""})
+        else:
+            items = items.filter(**{column: text})
+    return Q(Exists(items))

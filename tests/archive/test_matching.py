@@ -76,9 +76,11 @@ def test_every_indexed_attribute_has_a_matcher_and_a_column() -> None:
 @pytest.mark.django_db
 def test_modalities_of_a_study_are_data() -> None:
     patient = Patient.objects.create(patient_id="1")
-    Study.objects.create(patient=patient, study_instance_uid="1.2", modalities_in_study=["CT", "R_\\G"])
+    study = Study.objects.create(patient=patient, study_instance_uid="1.2", modalities_in_study=["CT", "R_G"])
+    for modality in study.modalities_in_study:
+        Series.objects.create(study=study, series_instance_uid=modality, modality=modality)
     for modalities, expected in (
-        ({"CT"}, True), ({"C"}, False), ({"C*"}, True), ({"MR", "?T"}, True), ({"R_\\G"}, True), ({"*_*"}, True),
+        ({"CT"}, True), ({"C"}, False), ({"C*"}, True), ({"MR", "?T"}, True), ({"R_G"}, True), ({"*_*"}, True),
         ({"_T"}, False), ({"*%*"}, False), ({"*'); DROP TABLE x; --"}, False), ({"{CT}", "*}"}, False), ({'"*'}, False),
     ):  # fmt: skip
         assert Study.objects.filter(modality_condition("modalities_in_study", modalities)).exists() is expected, (
