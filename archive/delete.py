@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from archive import outbox
+from archive import extended_refresh, extended_values, outbox
 from archive.errors import NotFound
 from archive.index import METADATA_DELAY, THUMBNAIL_DELAY
 from archive.index_recount import recount_series, recount_study
@@ -42,6 +42,11 @@ _TAKE = """
             series_instance_uid = EXCLUDED.series_instance_uid, sop_instance_uid = EXCLUDED.sop_instance_uid,
             sha256 = EXCLUDED.sha256, size = EXCLUDED.size, deleted_at = EXCLUDED.deleted_at,
             sweep_after = EXCLUDED.sweep_after, deleted_by = EXCLUDED.deleted_by
+    ), unvalued AS (
+        DELETE FROM archive_extendedvalue AS v USING archive_extendedtag AS t
+        WHERE t.level = 'instance' AND v.tag_id = t.id AND v.owner_id IN (SELECT id FROM gone)
+    ), unfaulted AS (
+        DELETE FROM archive_extendedtagerror WHERE sop_instance_uid IN (SELECT sop_instance_uid FROM gone)
     ), told AS (
         INSERT INTO archive_changefeedentry (action, study_instance_uid, series_instance_uid, sop_instance_uid)
         SELECT %(action)s, %(study)s, series_instance_uid, sop_instance_uid FROM gone
@@ -104,7 +109,10 @@ def _delete(scope: QuerySet[Study], address: Address, deleted_by: str) -> Delete
     wishes = _settle_series(touched)
     study_gone = not recount_study(study.pk)
     if study_gone:
+        extended_values.forget("study", [study.pk])
         study.delete()
+    else:
+        wishes += extended_refresh.wishes(study.pk)
     outbox.wish(wishes)
     return Deleted(address, instances, size, study_gone)
 
@@ -142,6 +150,7 @@ def _settle_series(touched: list[int]) -> list[Wish]:
     Series.objects.filter(pk__in=left).update(thumbnail_key="")
     MetadataFragment.objects.filter(series__in=empty).delete()
     SeriesDocument.objects.filter(series__in=empty).delete()
+    extended_values.forget("series", empty)
     Series.objects.filter(pk__in=empty).delete()
     pictured = Instance.objects.filter(series__in=left, frame_table__isnull=False).order_by()
     return [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in left] + [

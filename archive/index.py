@@ -9,7 +9,8 @@ from django.db import OperationalError, connection, transaction
 from isal import igzip
 from psycopg.errors import SerializationFailure
 
-from archive import answers, outbox
+from archive import answers, extended_values, outbox, request_attributes
+from archive.extended_declaration import ExtendedAttribute
 from archive.index_rows import (
     INSTANCE,
     PATIENT,
@@ -66,6 +67,7 @@ def index(objects: Sequence[StoredObject], record: Callable[[Indexed], None]) ->
 
 
 def _write(objects: Sequence[StoredObject]) -> Indexed:
+    declared = extended_values.writable()
     patients = _patients(objects)
     studies = _studies(objects, patients)
     series = _series(objects, studies)
@@ -74,6 +76,7 @@ def _write(objects: Sequence[StoredObject]) -> Indexed:
     created = [o for o in objects if o.uid in ids]
     _count(created, studies, series)
     _write_fragments(created, ids, series)
+    _write_extended(declared, created, ids, studies, series)
     _write_news(created)
     outbox.wish(_wishes(created, series))
     return outcome
@@ -156,11 +159,12 @@ def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> 
             "thumbnail_key": "''",
         },
         unless="study_id, series_instance_uid",
-        returning="study_id",
+        returning="study_id, id",
     )
     by_id = {study.id: study for study in studies.values()}
-    for (study_id,) in created:
+    for study_id, _ in created:
         by_id[study_id].new_series += 1
+    request_attributes.write_items([pk for _, pk in created])
     own, names = select_values("e", "series")
     found = execute(
         f"SELECT e.id, e.study_id, e.number_of_series_related_instances, e.request_attributes, {own} "
@@ -170,10 +174,10 @@ def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> 
         [(study_id, o.parsed.series_instance_uid) for study_id, o in zip(study_ids, firsts, strict=True)],
     )
     parents = {}
-    for pk, study_id, instances, request_attributes, *values in found:
+    for pk, study_id, instances, requests, *values in found:
         named = dict(zip(names, values, strict=True))
         named["StudyInstanceUID"] = by_id[study_id].values["StudyInstanceUID"]
-        named["RequestAttributesSequence"] = request_attributes
+        named["RequestAttributesSequence"] = requests
         key = named["StudyInstanceUID"], named["SeriesInstanceUID"]
         parents[key] = _Parent(pk, study_id, named, (0, instances), set())
     return parents
@@ -259,6 +263,30 @@ def _write_fragments(
                 for pk, members in sorted(by_series.items())
             ],
         )
+
+
+def _write_extended(
+    declared: Sequence[ExtendedAttribute],
+    created: Sequence[StoredObject],
+    ids: Mapping[str, int],
+    studies: Mapping[str, _Parent],
+    series: Mapping[SeriesKey, _Parent],
+) -> None:
+    if not declared:
+        return
+    instances = (
+        extended_values.Indexable(
+            (*o.series_key, o.uid),
+            {
+                "study": studies[o.parsed.study_instance_uid].id,
+                "series": series[o.series_key].id,
+                "instance": ids[o.uid],
+            },
+            extended_values.data_set(o.parsed.json_text),
+        )
+        for o in created
+    )
+    extended_values.write(extended_values.extracted(declared, instances))
 
 
 def _write_news(created: Sequence[StoredObject]) -> None:

@@ -9,6 +9,12 @@ from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Now
 
+from archive.extended_models import ExtendedTag as ExtendedTag
+from archive.extended_models import ExtendedTagError as ExtendedTagError
+from archive.extended_models import ExtendedValue as ExtendedValue
+from archive.extended_models import Reindex as Reindex
+from archive.search_indexes import number_orders, text_orders, trigrams
+
 
 def _text(**options: object) -> "models.TextField[str, str]":
     return models.TextField(db_collation="C", blank=True, default="", **options)  # type: ignore[arg-type]
@@ -37,7 +43,12 @@ class Patient(models.Model):
         ]
         indexes = [
             GinIndex(OpClass("patient_name_key", name="gin_trgm_ops"), name="patient_name_trigram"),
-            models.Index(fields=["patient_birth_date"], name="patient_birth_date"),
+            *text_orders(
+                "patient",
+                ("patient_id", "issuer_of_patient_id", "patient_name_key", "patient_birth_date", "patient_sex"),
+                ("id",),
+            ),
+            *trigrams("patient", ("patient_id", "issuer_of_patient_id")),
         ]
 
     def __str__(self) -> str:
@@ -68,10 +79,23 @@ class Study(models.Model):
         verbose_name_plural = "studies"
         indexes = [
             models.Index(fields=["-study_date", "-study_time", "-id"], name="study_list"),
-            models.Index(fields=["accession_number"], name="study_accession"),
-            models.Index(fields=["study_id"], name="study_study_id"),
             GinIndex(fields=["modalities_in_study"], name="study_modalities"),
             GinIndex(OpClass("referring_physician_name_key", name="gin_trgm_ops"), name="study_referrer_trigram"),
+            # Downwards it is the study list.
+            text_orders("study", ("study_date",), ("-study_time", "-id"))[0],
+            *text_orders(
+                "study",
+                (
+                    "study_time",
+                    "accession_number",
+                    "study_id",
+                    "study_description",
+                    "referring_physician_name_key",
+                    "timezone_offset_from_utc",
+                ),
+                ("-study_date", "-study_time", "-id"),
+            ),
+            *trigrams("study", ("accession_number", "study_id", "study_description")),
         ]
 
     def __str__(self) -> str:
@@ -81,7 +105,7 @@ class Study(models.Model):
 class Series(models.Model):
     """A series of one study (PS3.3 C.7.3). ``version`` counts its changes; its metadata document names one of them."""
 
-    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series")
+    study = models.ForeignKey(Study, on_delete=models.PROTECT, related_name="series", db_index=False)
     series_instance_uid = models.TextField(db_collation="C")
     modality = _text()
     series_number = models.BigIntegerField(null=True)
@@ -102,16 +126,54 @@ class Series(models.Model):
     class Meta:
         verbose_name_plural = "series"
         constraints = [models.UniqueConstraint(fields=["study", "series_instance_uid"], name="series_identity")]
-        indexes = [models.Index(fields=["series_instance_uid"], name="series_uid")]
+        indexes = [
+            models.Index(fields=["series_instance_uid"], name="series_uid"),
+            models.Index(fields=["study", "series_number", "id"], name="series_order"),
+            *text_orders(
+                "series",
+                (
+                    "modality",
+                    "series_description",
+                    "performed_procedure_step_start_date",
+                    "performed_procedure_step_start_time",
+                    "body_part_examined",
+                    "protocol_name",
+                    "station_name",
+                ),
+                ("study", "series_number", "id"),
+            ),
+            *number_orders("series", ("series_number",), ("study", "id")),
+            *trigrams("series", ("series_description", "body_part_examined", "protocol_name", "station_name")),
+        ]
 
     def __str__(self) -> str:
         return self.series_instance_uid
 
 
+class RequestAttributes(models.Model):
+    """What a search may ask of one item of Request Attributes Sequence of a series, of which there is one at least.
+
+    A series without the sequence has one row without values, so that Empty Value Matching finds it like any other.
+    """
+
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, related_name="requests")
+    accession_number = _text()
+    requested_procedure_id = _text()
+    scheduled_procedure_step_id = _text()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["accession_number"], name="request_accession"),
+            models.Index(fields=["requested_procedure_id"], name="request_procedure"),
+            models.Index(fields=["scheduled_procedure_step_id"], name="request_step"),
+            *trigrams("request", ("accession_number", "requested_procedure_id", "scheduled_procedure_step_id")),
+        ]
+
+
 class Instance(models.Model):
     """One composite object: where its bytes are, and what a reader needs to find a frame without opening it."""
 
-    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances")
+    series = models.ForeignKey(Series, on_delete=models.PROTECT, related_name="instances", db_index=False)
     sop_instance_uid = models.TextField(db_collation="C", unique=True)
     sop_class_uid = _text()
     transfer_syntax_uid = _text()
@@ -137,6 +199,11 @@ class Instance(models.Model):
         indexes = [
             models.Index(fields=["series", "instance_number", "id"], name="instance_order"),
             models.Index(fields=["object_key"], name="instance_object_key"),
+            models.Index(fields=["sop_class_uid", "id"], name="instance_sop_class"),
+            *text_orders("instance", ("content_date", "content_time"), ("id",)),
+            *number_orders(
+                "instance", ("instance_number", "rows", "columns", "bits_allocated", "number_of_frames"), ("id",)
+            ),
         ]
 
     def __str__(self) -> str:
@@ -235,6 +302,13 @@ class DeletedObject(models.Model):
             models.Index(fields=["study_instance_uid"], name="deleted_study"),
             models.Index(fields=["sweep_after"], name="deleted_due"),
         ]
+
+
+class StoredBytes(models.Model):
+    """The bytes of all objects are the sum over these few rows, which triggers keep (``archive.quota``)."""
+
+    slot = models.SmallIntegerField(primary_key=True)
+    bytes = models.BigIntegerField()
 
 
 class CommitmentRequest(models.Model):

@@ -19,6 +19,9 @@ log = logging.getLogger("archive.outbox")
 SERIES_METADATA = "series_metadata"
 SERIES_THUMBNAIL = "series_thumbnail"
 SWEEP = "sweep"
+EXTENDED_REINDEX = "extended_reindex"
+EXTENDED_REFRESH = "extended_refresh"
+EXTENDED_REMOVAL = "extended_removal"
 
 ATTEMPTS = 5
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long

@@ -4,12 +4,15 @@ from collections.abc import Callable, Mapping
 
 from celery import shared_task
 
-from archive import metadata, outbox, pictures, sweep
+from archive import extended_refresh, extended_reindex, extended_tags, metadata, outbox, pictures, sweep
 
 TASKS: Mapping[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
     outbox.SERIES_THUMBNAIL: pictures.prepare_thumbnail,
     outbox.SWEEP: sweep.sweep_recent,
+    outbox.EXTENDED_REINDEX: extended_reindex.reindex,
+    outbox.EXTENDED_REFRESH: extended_refresh.refresh,
+    outbox.EXTENDED_REMOVAL: extended_tags.remove_values,
 }
 
 

@@ -14,7 +14,8 @@ from access.authentication import principal_of
 from access.policy import may, visible_studies
 from access.roles import Permission
 from access.trail import event
-from archive.search import search
+from archive.extended_tags import READY, Declared, declared
+from archive.search import Found, search
 from archive.stored_attributes import MOST_SERIES, Extended, with_stored
 from audit import kinds
 from audit.bounded import bounded
@@ -22,7 +23,7 @@ from audit.record import record
 from dicom.attributes import Level
 from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
-from dicomweb.query import parse_query
+from dicomweb.query import Parsed, parse_query
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
 
 _SERVICE = "Lightbox"
@@ -61,11 +62,14 @@ class SearchView(DicomwebView):
             series_instance_uid=series,
             default_limit=limits.search_default_limit,
             most=limits.search_limit,
+            most_parameters=limits.search_parameters,
+            longest_value=limits.search_value_characters,
+            declared=declared,
         )
         with bounded(statement_seconds=limits.search_seconds):
             found = search(parsed.query, self.scope(request), dicomweb_root(request))
         unsupported = list(parsed.unsupported)
-        warnings: list[str] = []
+        warnings = [text for each in parsed.extended for text in _incomplete(each, counts=self.sees_all(request))]
         texts = found.answers
         if parsed.stored is None or parsed.stored:
             if may(principal_of(request), Permission.RETRIEVE):
@@ -88,9 +92,8 @@ class SearchView(DicomwebView):
             response = xml_response(answer.encode() for answer in texts)
         else:
             response = json_response(f"[{','.join(texts)}]")
-        warnings += [f"The parameter {name} is not supported." for name in unsupported[:20]]
-        if found.truncated and (parsed.asked is None or parsed.asked > parsed.query.limit):
-            warnings.append(f"The number of answers exceeds the limit of {parsed.query.limit}.")
+        warnings += [f"The {name} parameter is not supported." for name in unsupported[:20]]
+        warnings += _cut(parsed, found)
         if warnings:
             response["Warning"] = ", ".join(f'299 {_SERVICE}: "{_quotable(text)}"' for text in warnings)
         if found.total is not None:
@@ -128,6 +131,27 @@ class SearchInstances(SearchView):
     """``GET /instances`` and the same below a study or a series."""
 
     level = "instance"
+
+
+def _cut(parsed: Parsed, found: Found) -> list[str]:
+    """What is told of a list that the server's own limit cut (PS3.18 8.3.4.4), with the number where it is known."""
+    if not found.truncated or (parsed.asked is not None and parsed.asked <= parsed.query.limit):
+        return []
+    if found.total is None or parsed.query.after is not None:
+        return [f"The number of answers exceeds the limit of {parsed.query.limit}."]
+    remaining = found.total - parsed.query.offset - len(found.answers)
+    return [f"There are {remaining} additional results that can be requested"]
+
+
+def _incomplete(tag: Declared, *, counts: bool) -> list[str]:
+    """What is told of an attribute of which not all instances are indexed; ``counts`` are of the whole archive."""
+    told = []
+    if tag.status != READY:
+        numbers = f": {tag.done} of {tag.total} instances" if counts else ""
+        told.append(f"{tag.attribute.label} is being indexed{numbers}.")
+    if tag.errors:
+        told.append(f"{tag.attribute.label} could not be indexed for {tag.errors if counts else 'some'} instances.")
+    return told
 
 
 def _pairs(query_string: str) -> list[tuple[str, str]]:

@@ -1,21 +1,21 @@
 """The query string of a search as a typed ``SearchQuery`` (PS3.18 8.3.4, 10.6.1.2), parsed once at the door."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pydicom.datadict import tag_for_keyword
 
 from archive import request_attributes
 from archive.errors import InvalidQuery
+from archive.extended_tags import Declared
 from archive.ordering import Order, read_token
 from archive.search import Match, SearchQuery, searchable
 from dicom.attributes import BY_KEYWORD, BY_TAG, Attribute, Level
+from dicomweb.extended_query import ExtendedKeys
 
 MODALITIES_IN_STUDY = "00080061"
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_OFTEN = 500  # includefields or keys in one request
-_LONGEST = 4096
 _MOST_ORDERS = 8
 _FIRST_OF_DATA_SETS = "00080000"  # groups below are of commands, files and directories
 # Not indexed, but in every answer of a study, or of each level.
@@ -30,12 +30,14 @@ class Parsed:
     """A query, the names of what it asked for in vain (to be told in ``Warning: 299``), and the limit asked for.
 
     ``stored`` names tags that are not in the index but may be in the stored instances; ``None`` asks for all of them.
+    ``extended`` are the attributes declared at run time that the query is about.
     """
 
     query: SearchQuery
     unsupported: tuple[str, ...]
     asked: int | None
     stored: frozenset[str] | None = frozenset()
+    extended: tuple[Declared, ...] = ()
 
 
 def parse_query(
@@ -46,11 +48,16 @@ def parse_query(
     series_instance_uid: str | None,
     default_limit: int,
     most: int,
+    most_parameters: int = 500,
+    longest_value: int = 4096,
+    declared: Callable[[], Sequence[Declared]] = list,
 ) -> Parsed:
-    """Read the ``pairs`` of a query string. Raises ``InvalidQuery`` for what is malformed.
+    """Read the ``pairs`` of a query string. Raises ``InvalidQuery`` for what is malformed, and beyond the bounds.
 
-    A parameter that is unknown or can't be matched at ``level`` is left out and named.
+    A parameter that is unknown or can't be matched at ``level`` is left out and named. ``declared`` gives those
+    declared at run time; it is called once, and only for a name that isn't in the tables.
     """
+    extended = ExtendedKeys(level, declared)
     include: set[str] | None = set()
     stored: set[str] = set()
     matches: dict[str, Match] = {}
@@ -62,12 +69,14 @@ def parse_query(
     orders: dict[str, Order] = {}
     after: str | None = None
     for count, (name, value) in enumerate(pairs):
-        if count >= _OFTEN or len(value) > _LONGEST:
-            raise InvalidQuery(f"more than {_OFTEN} parameters, or a value longer than {_LONGEST} characters")
+        if count >= most_parameters or len(value) > longest_value:
+            raise InvalidQuery(
+                f"more than {most_parameters} parameters, or a value of more than {longest_value} characters"
+            )
         if "\x00" in name or "\x00" in value:
             raise InvalidQuery("a parameter holds a NUL character")
         if name == "includefield":
-            wanted, further, unknown = _include(value, level)
+            wanted, further, unknown = _include(value, level, extended)
             stored |= further
             unsupported += unknown
             include = None if wanted is None or include is None else include | wanted
@@ -91,7 +100,7 @@ def parse_query(
             if item_key in items:
                 raise InvalidQuery(f"RequestAttributesSequence.{item_key} is given twice")
             items[item_key] = value.strip()
-        else:
+        elif not extended.match(name, value):
             unsupported.append(name)
     if after is not None and (orders or numbers.get("offset")):
         raise InvalidQuery("after: goes on in the default order, so not together with orderby or offset")
@@ -103,6 +112,8 @@ def parse_query(
         modalities_in_study=modalities,
         include=None if include is None else frozenset(include),
         item_matches=tuple(items.items()),
+        extended=tuple(extended.matches.values()),
+        extended_include=tuple(each.attribute for each in extended.included.values()),
         fuzzy=flags.get("fuzzymatching", False),
         empty=flags.get("emptyvaluematching", False),
         each=flags.get("multiplevaluematching", False),
@@ -113,7 +124,7 @@ def parse_query(
         offset=numbers.get("offset", 0),
     )
     of_instances = frozenset(stored) if include is not None or level != "instance" else None
-    return Parsed(query, tuple(unsupported), numbers.get("limit"), of_instances)
+    return Parsed(query, tuple(unsupported), numbers.get("limit"), of_instances, tuple(extended.used()))
 
 
 def _tag(name: str) -> str | None:
@@ -155,9 +166,10 @@ def _orders(value: str, level: Level, orders: dict[str, Order]) -> list[str]:
     return unknown
 
 
-def _include(value: str, level: Level) -> tuple[set[str] | None, set[str], list[str]]:
+def _include(value: str, level: Level, extended: ExtendedKeys) -> tuple[set[str] | None, set[str], list[str]]:
     """Tags to return besides the default ones (``None`` is ``all``), those of the stored instances, and unknown names.
 
+    Attributes declared at run time are given to ``extended``.
     Only an answer about one instance can have whatever is stored in it, private attributes included.
     """
     wanted: set[str] = set()
@@ -165,6 +177,7 @@ def _include(value: str, level: Level) -> tuple[set[str] | None, set[str], list[
     unknown: list[str] = []
     for name in (part.strip() for part in value.split(",") if part.strip()):
         if name == "all":
+            extended.include_all()
             return None, set(), []
         tag = _tag(name)
         attribute = BY_TAG.get(tag or "")
@@ -174,7 +187,7 @@ def _include(value: str, level: Level) -> tuple[set[str] | None, set[str], list[
                 wanted.add(attribute.tag)
         elif tag in _OF_STUDIES:
             wanted.add(tag)
-        elif tag in _ALWAYS:
+        elif tag in _ALWAYS or extended.include(name):
             continue
         elif level == "instance" and tag is not None and tag >= _FIRST_OF_DATA_SETS:
             stored |= {tag, *_creator(tag)}

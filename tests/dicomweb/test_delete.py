@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from access.models import StudyGrant, User
+from access.models import Grant, User
 from archive.models import DeletedObject, Instance, Study
 from audit.models import AccessEvent
 from tests.dicomweb.conftest import Door, body_of
@@ -134,7 +134,7 @@ def test_each_leaves_its_event(case: Case, administrator: Door) -> None:
 def test_nobody_else_may(role: str, case: Case, door_for: Make) -> None:
     door = door_for(role)
     user = User.objects.latest("pk")
-    StudyGrant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
+    Grant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
     for path in (f"studies/{case.study}", case.first):
         problem_of(erase(door, path), 403)
     assert AccessEvent.objects.filter(kind="refused", decision="deny", study_uids=[case.study]).count() == 2
@@ -162,8 +162,8 @@ def test_only_the_resources_themselves(below: str, case: Case, administrator: Do
 
 def test_a_grant_goes_with_the_study(case: Case, administrator: Door, technologist: Door) -> None:
     user = User.objects.latest("pk")
-    StudyGrant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
+    Grant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
     assert erase(administrator, f"studies/{case.study}").status_code == 204
-    assert not StudyGrant.objects.exists()
+    assert not Grant.objects.exists()
     assert technologist.store(case.objects).status_code == 200
     assert technologist.get(f"studies/{case.study}").status_code == 200

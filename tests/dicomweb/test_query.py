@@ -68,3 +68,11 @@ def test_messages_hold_no_value() -> None:
     with pytest.raises(InvalidQuery) as refused:
         parsed(("limit", "Doe^Jane"))
     assert "Doe" not in str(refused.value)
+
+
+def test_parameters_and_their_values_are_bounded() -> None:
+    bounds: dict[str, Any] = {"most_parameters": 2, "longest_value": 8}
+    assert parsed(("PatientID", "12345678"), ("limit", "1"), **bounds).asked == 1
+    for pairs in ([("PatientID", "123456789")], [("a", ""), ("b", ""), ("c", "")]):
+        with pytest.raises(InvalidQuery, match=r"2 parameters.* 8 characters"):
+            parsed(*pairs, **bounds)

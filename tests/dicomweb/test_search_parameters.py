@@ -246,8 +246,8 @@ def test_orderby_is_total_where_values_are_equal(technologist: Door) -> None:
 
 def test_orderby_names_what_it_cannot_sort_by(technologist: Door, sorted_by: Callable[..., list[str]]) -> None:
     response = technologist.get("studies?orderby=-Modality,SliceThickness,-AccessionNumber")
-    assert "orderby=-Modality is not supported" in response["Warning"]
-    assert "orderby=SliceThickness is not supported" in response["Warning"]
+    assert "The orderby=-Modality parameter is not supported." in response["Warning"]
+    assert "The orderby=SliceThickness parameter is not supported." in response["Warning"]
     assert values(response.json(), ACCESSION) == list("edcba")
 
 
@@ -363,7 +363,7 @@ def test_ps3_18_8_3_4_1_other_paths_are_named(technologist: Door, requested: Cal
         ("series", "00400275."),
         ("series", "00400275"),
     ):
-        assert f"{name} is not supported" in technologist.get(f"{path}?{name}=A1")["Warning"]
+        assert f"The {name} parameter is not supported." in technologist.get(f"{path}?{name}=A1")["Warning"]
     problem_of(technologist.get(f"series?{IN_ACCESSION}=A1&00400275.00080050=A2"), 400)
 
 
