@@ -3,24 +3,28 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+
+from django.conf import settings
 
 from archive.errors import ArchiveUnavailable
 
-AT_A_TIME = 2
-WAIT_SECONDS = 30.0
 
-_slots = threading.BoundedSemaphore(AT_A_TIME)
+@cache
+def _slots() -> threading.BoundedSemaphore:
+    return threading.BoundedSemaphore(settings.PACS.limits.decodings)
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Wait for one of ``AT_A_TIME`` places and keep it; a thread that has one must not ask for another.
+    """Wait for one of the places and keep it; a thread that has one must not ask for another.
 
-    Raises ``ArchiveUnavailable`` when none is free within ``WAIT_SECONDS``.
+    Raises ``ArchiveUnavailable`` when none is free within ``PACS_LIMITS__DECODING_WAIT_SECONDS``.
     """
-    if not _slots.acquire(timeout=WAIT_SECONDS):
+    slots = _slots()
+    if not slots.acquire(timeout=settings.PACS.limits.decoding_wait_seconds):
         raise ArchiveUnavailable("too many frames are being decoded now")
     try:
         yield
     finally:
-        _slots.release()
+        slots.release()

@@ -1,6 +1,6 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -8,20 +8,22 @@ from pydicom.dataset import Dataset
 
 from archive.decoding import decoding
 from archive.errors import NotFound, NotRenderable
+from archive.frame_cache import FrameKey, frame_cache
 from archive.locate import Located
 from archive.models import Instance
 from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
 from archive.retrieve import little_endian
-from dicom.codecs import DECODERS, DecodedFrame, decode_frame, native_bytes
+from dicom.codecs import DECODERS, DecodedFrame, decode_frame
+from dicom.described import decode_described, described_bytes
+from dicom.encoders import encode_frame
 from dicom.errors import CannotDecode
 from dicom.frames import FrameRange, FrameTable
+from dicom.limits import in_force
 from dicom.part10 import ByteSource
 from dicom.picture_header import read_picture_header
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 
-# A frame as stored goes into memory to be decoded; what is larger (a whole video) can't be.
-LARGEST_DECODED = 512 << 20
 # Fragments of a frame that lie this close together are read at once.
 _SPAN = 16 << 20
 _PIECE = 1 << 20
@@ -64,23 +66,34 @@ class Frames:
         return self.instance.transfer_syntax.uid in DECODERS
 
     def open(self, number: int, transfer_syntax: TransferSyntax) -> Payload:
-        """Frame ``number`` in ``transfer_syntax``: as it lies in the object, or decoded to Explicit VR LE.
+        """Frame ``number`` in ``transfer_syntax``: as it lies in the object, decoded to Explicit VR LE, or coded anew.
 
         An encapsulated frame comes as the bare codestream, its fragments joined. Raises ``NotFound`` for a frame
-        that is not there, ``NotRenderable`` for one that can't be decoded.
+        that is not there, ``NotRenderable`` for one that can't be decoded, or coded in this transfer syntax.
         """
         ranges = self._ranges(number)
         if transfer_syntax != self.transfer_syntax:
-            try:
-                with decoding():
-                    return in_memory(native_bytes(self.decode(number), self.pixels))
-            except CannotDecode as error:
-                raise NotRenderable(str(error)) from error
+            key = FrameKey(self.instance.object_key, number, transfer_syntax.uid)
+            return in_memory(frame_cache().get(key, lambda: self.transcoded(number, transfer_syntax)))
         if not self._plain():
             return in_memory(self._native(number))
         return Payload(
             sum(r.length for r in ranges), lambda offset, length: self._pieces(_within(ranges, offset, length))
         )
+
+    def transcoded(self, number: int, transfer_syntax: TransferSyntax) -> bytes:
+        """Frame ``number`` decoded, and coded in ``transfer_syntax`` if that is an encapsulated one.
+
+        Its colours are those of ``dicom.described``. Raises as ``open`` does.
+        """
+        try:
+            with decoding():
+                frame = self._decoded(number, decode_described)
+                if transfer_syntax.encapsulated:
+                    return encode_frame(frame, transfer_syntax.uid, self.pixels)
+                return described_bytes(frame, self.pixels)
+        except CannotDecode as error:
+            raise NotRenderable(str(error)) from error
 
     def open_value(self) -> Payload:
         """All native frames as the one value that they are in the data set, little endian (PS3.5 8.1.1)."""
@@ -117,12 +130,17 @@ class Frames:
 
         Raises ``CannotDecode``, ``NotFound``.
         """
+        return self._decoded(number, decode_frame)
+
+    def _decoded(self, number: int, decoder: Callable[[bytes, str, PixelDescription], DecodedFrame]) -> DecodedFrame:
         plain = self.inflated is not None or self._swapped_pairs()
         stored = EXPLICIT_VR_LITTLE_ENDIAN if plain else self.instance.transfer_syntax
         size = sum(r.length for r in self._ranges(number))
-        if not self.decodable or size > LARGEST_DECODED:
+        limits = in_force()
+        # A frame as stored goes into memory to be decoded; what is larger (a whole video) can't be.
+        if not self.decodable or size > limits.frame_bytes:
             raise CannotDecode(f"{stored.name}: a frame of {size} bytes is not decoded")
-        return decode_frame(self._stored(number), stored.uid, self.pixels)
+        return decoder(self._stored(number), stored.uid, self.pixels)
 
     def _plain(self) -> bool:
         """Whether a frame is simply a range of the object: no inflation, no other byte order, no packed bits."""

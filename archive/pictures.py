@@ -1,12 +1,17 @@
 """Pictures of what is stored: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4)."""
 
 import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
 from uuid import uuid4
 
+from django.conf import settings
+
 from archive.decoding import decoding
-from archive.errors import ArchiveError, ArchiveUnavailable, NotFound, NotRenderable
+from archive.errors import ArchiveError, ArchiveUnavailable, InvalidQuery, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located, locate_by_pk
 from archive.models import Instance, Series
@@ -14,40 +19,76 @@ from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError
 from archive.payload import Payload, in_memory, stored
 from dicom.errors import DicomError
+from dicom.region import OutsideImage, Region
 from dicom.rendering import Window, render_frame
 
 log = logging.getLogger("archive.pictures")
+Name = TypeVar("Name")
 
 THUMBNAIL_EDGE = 256
 THUMBNAIL_QUALITY = 85
-_LARGEST_HEADER = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
-    """How a picture is drawn (PS3.18 8.3.5): ``viewport`` is (width, height) in pixels, ``quality`` 1 to 100."""
+    """How a picture is drawn (PS3.18 8.3.5): ``viewport`` is (width, height) in pixels, ``quality`` 1 to 100.
+
+    Of the image only ``region`` is shown.
+    """
 
     media_type: str = "image/jpeg"
     window: Window | None = None
     viewport: tuple[int, int] | None = None
+    region: Region | None = None
     quality: int = 90
 
 
 def render(instance: Located, number: int | None, rendering: Rendering) -> bytes:
     """One frame as a picture, by default the middle one (PS3.18 10.4.1.1.4 leaves the choice to the server).
 
-    Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame.
+    Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame, ``InvalidQuery`` for a region
+    that lies outside it.
     """
-    try:
-        frames = frames_of(instance)
-    except NotFound as error:
-        raise NotRenderable("the instance has no pixel data to draw") from error
+    frames = _frames(instance)
     return _draw(frames, (frames.count + 1) // 2 if number is None else number, rendering)
 
 
+def render_frames(instance: Located, numbers: Sequence[int], rendering: Rendering) -> Iterator[tuple[int, bytes]]:
+    """Each of these frames as a picture, drawn when its turn comes; one that can't be drawn is left out.
+
+    Raises as ``render`` does: ``NotFound`` at once, anything else at the end if there was no picture at all.
+    """
+    frames = _frames(instance)
+    missing = next((number for number in numbers if not 1 <= number <= frames.count), None)
+    if missing is not None:
+        raise NotFound(f"the instance has {frames.count} frames, there is no frame {missing}")
+    return drawn((number, partial(_draw, frames, number, rendering)) for number in numbers)
+
+
+def drawn(pictures: Iterable[tuple[Name, Callable[[], bytes]]]) -> Iterator[tuple[Name, bytes]]:
+    """The pictures that can be drawn, one after the other; raises what the last one raised if none could."""
+    failure: ArchiveError | None = NotRenderable("nothing that is asked for has a picture")
+    for name, draw in pictures:
+        try:
+            yield name, draw()
+            failure = None
+        except (NotRenderable, InvalidQuery) as error:
+            failure = failure and error
+    if failure:
+        raise failure
+
+
+def _frames(instance: Located) -> Frames:
+    try:
+        return frames_of(instance)
+    except NotFound as error:
+        raise NotRenderable("the instance has no pixel data to draw") from error
+
+
 def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
-    if frames.instance.header_length > _LARGEST_HEADER:
-        raise NotRenderable(f"a header of more than {_LARGEST_HEADER} bytes is not read for a picture")
+    most = settings.PACS.limits.picture_header_bytes
+    if frames.instance.header_length > most:
+        raise NotRenderable(f"a header of more than {most} bytes is not read for a picture")
     try:
         with decoding():
             return render_frame(
@@ -55,11 +96,14 @@ def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
                 frames.picture_header(number),
                 window=rendering.window,
                 viewport=rendering.viewport,
+                region=rendering.region,
                 quality=rendering.quality,
                 media_type=rendering.media_type,
             )
     except ArchiveError:
         raise
+    except OutsideImage as error:
+        raise InvalidQuery(str(error)) from error
     except DicomError as error:
         raise NotRenderable(str(error)) from error
     except Exception as error:  # whatever pydicom raises for values that the archive keeps without reading them

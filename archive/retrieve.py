@@ -1,5 +1,6 @@
 """The way out for whole objects and bulk values: found by an index look-up, read by range, sent as stored."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ _WORDS = {
     **dict.fromkeys(("OD", "OV", "FD", "UV", "SV"), 8),
 }
 
+# path -> VR, offset, length
+BulkTable = dict[str, list[Any]]
+
 
 def open_object(instance: Located) -> Payload:
     """The Part 10 object byte for byte as it was received."""
@@ -24,10 +28,21 @@ def open_object(instance: Located) -> Payload:
 
 def open_bulk_value(instance: Located, path: str) -> Payload:
     """The value at ``path`` (``54000100/1/54001010``), little endian. Raises ``NotFound``."""
-    table: dict[str, list[Any]] | None = Instance.objects.values_list("bulk", flat=True).get(pk=instance.pk)
+    table: BulkTable | None = Instance.objects.values_list("bulk", flat=True).get(pk=instance.pk)
     entry = (table or {}).get(path)
     if entry is None:
         raise NotFound("no bulk value at this place")
+    return open_bulk_entry(instance, entry)
+
+
+def bulk_tables(instances: Iterable[Located]) -> Mapping[int, BulkTable]:
+    """Where the bulk values of each instance lie, by its primary key; pixel data, which have frames, are not there."""
+    rows = Instance.objects.filter(pk__in=[each.pk for each in instances]).values_list("pk", "bulk")
+    return {pk: table or {} for pk, table in rows}
+
+
+def open_bulk_entry(instance: Located, entry: Sequence[Any]) -> Payload:
+    """The value that an entry of the instance's table stands for, little endian."""
     vr, offset, length = entry
     if instance.transfer_syntax.deflated:
         with inflated(instance.object_key, instance.object_size) as source:

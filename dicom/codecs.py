@@ -26,6 +26,7 @@ from dicom.codestream import (
 )
 from dicom.colour import to_rgb
 from dicom.errors import CannotDecode
+from dicom.limits import in_force
 from dicom.native import (
     Samples,
     clear_unused_bits,
@@ -35,11 +36,6 @@ from dicom.native import (
 )
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import TransferSyntax
-
-# 11585 x 11585, or 6689 x 6689 in colour: three times the largest mammogram. JPEG 2000 takes 4 bytes for each.
-MAXIMUM_SAMPLES = 1 << 27
-# Of the decoded samples: 8192 x 8192 of 64 bits.
-MAXIMUM_BYTES = 512 << 20
 
 _RLE_HEADER = struct.Struct("<16L")
 
@@ -60,17 +56,21 @@ class DecodedFrame:
 Decoder = Callable[[bytes, PixelDescription, TransferSyntax], DecodedFrame]
 
 
-def decode_frame(codestream: bytes, transfer_syntax_uid: str, pixels: PixelDescription) -> DecodedFrame:
+def decode_frame(
+    codestream: bytes, transfer_syntax_uid: str, pixels: PixelDescription, *, keep_ybr: bool = False
+) -> DecodedFrame:
     """Samples of one frame of pixel data.
 
     `codestream` is the frame as it lies in the object, its fragments joined, beginning on a byte (1-bit frames
-    shifted); of a deflated data set, after inflating it.
+    shifted); of a deflated data set, after inflating it. `keep_ybr` leaves JPEG's YBR as it is coded, as YBR_FULL.
     Raises CannotDecode, whatever is wrong with the frame; the message is safe to show.
     """
     transfer_syntax = ts.BY_UID.get(transfer_syntax_uid)
     if transfer_syntax is None:
         raise CannotDecode(f"(0002,0010) TransferSyntaxUID: {transfer_syntax_uid[:64]!r} is not known")
     decoder = DECODERS.get(transfer_syntax_uid)
+    if decoder is _jpeg and keep_ybr:
+        decoder = _jpeg_ybr
     if decoder is None:
         raise CannotDecode(f"{transfer_syntax.name}: frames of this transfer syntax are not decoded")
     _check_description(pixels)
@@ -99,12 +99,13 @@ def _check_description(pixels: PixelDescription) -> None:
             f"(0028,0002) SamplesPerPixel {pixels.samples_per_pixel} describe no image"
         )
     samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
-    if samples > MAXIMUM_SAMPLES:
-        raise CannotDecode(f"a frame of {samples} samples is larger than the {MAXIMUM_SAMPLES} that are decoded")
-    if samples * pixels.bits_allocated > MAXIMUM_BYTES * 8:
+    limits = in_force()
+    if samples > limits.frame_samples:
+        raise CannotDecode(f"a frame of {samples} samples is larger than the {limits.frame_samples} that are decoded")
+    if samples * pixels.bits_allocated > limits.frame_bytes * 8:
         raise CannotDecode(
-            f"a frame of {samples} samples of {pixels.bits_allocated} bits is larger than the {MAXIMUM_BYTES} bytes "
-            "that are decoded"
+            f"a frame of {samples} samples of {pixels.bits_allocated} bits is larger than the {limits.frame_bytes} "
+            "bytes that are decoded"
         )
 
 
@@ -195,9 +196,16 @@ def _rle(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> Deco
 
 
 def _jpeg(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
-    """JPEG of every process: DCT to RGB, lossless as it was stored.
+    """JPEG of every process: DCT to RGB, lossless as it was stored."""
+    return _jpeg_samples(codestream, pixels, keep_ybr=False)
 
-    The codestream's own word on its colour (component names, Adobe, JFIF) goes before the data set's, because
+
+def _jpeg_ybr(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+    return _jpeg_samples(codestream, pixels, keep_ybr=True)
+
+
+def _jpeg_samples(codestream: bytes, pixels: PixelDescription, *, keep_ybr: bool) -> DecodedFrame:
+    """The codestream's own word on its colour (component names, Adobe, JFIF) goes before the data set's, because
     RGB is often written over JFIF's YCbCr.
     """
     header = read_jpeg_header(codestream)
@@ -210,9 +218,9 @@ def _jpeg(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> Dec
         photometric = photometric.removesuffix("_422")
     else:
         colour = header.colour or ("YBR" if photometric.startswith("YBR") else "RGB")
-        stored = {"RGB": "RGB", "YBR": "YCBCR"}[colour]
-        array = imagecodecs.jpeg8_decode(codestream, colorspace=stored, outcolorspace="RGB")
-        photometric = "RGB"
+        stored, kept = {"RGB": "RGB", "YBR": "YCBCR"}[colour], keep_ybr and colour == "YBR"
+        array = imagecodecs.jpeg8_decode(codestream, colorspace=stored, outcolorspace=stored if kept else "RGB")
+        photometric = "YBR_FULL" if kept else "RGB"
     array = _fit(array, header, pixels)
     if header.lossless:
         array = clear_unused_bits(array, pixels.bits_stored, pixels.bits_stored - 1)

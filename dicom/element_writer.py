@@ -33,10 +33,11 @@ class Sink(Protocol):
 
 
 class Layout:
-    """Elements in the order they are added. `inline` counts the bytes that are held in memory."""
+    """Elements in the order they are added. `inline` counts the bytes that are held in memory, `copied` the others."""
 
     def __init__(self) -> None:
         self.inline = 0
+        self.copied = 0
         self._buffer = bytearray()
         self._pieces: list[bytes | ByteSource] = []
 
@@ -78,19 +79,27 @@ class Layout:
         """All bytes of a source, padded to an even number."""
         self._pieces.append(bytes(self._buffer))
         self._pieces.append(source)
-        self._buffer = bytearray(padding if source.size & 1 else b"")
+        self.copied += source.size
+        self._buffer = bytearray()
+        self.add(padding if source.size & 1 else b"")
 
     def write(self, sink: Sink) -> int:
         """Write everything in pieces of at most 1 MiB; how many bytes that were. Raises `Truncated` for a source that
         has fewer bytes than it said.
         """
         written = 0
-        for data in self._chunks():
+        for data in self.chunks():
             sink.write(data)
             written += len(data)
         return written
 
-    def _chunks(self) -> Iterator[bytes]:
+    @property
+    def size(self) -> int:
+        """Bytes that will be written."""
+        return self.inline + self.copied
+
+    def chunks(self) -> Iterator[bytes]:
+        """Everything in pieces of at most 1 MiB. Raises `Truncated` as `write` does."""
         for piece in (*self._pieces, bytes(self._buffer)):
             size = len(piece) if isinstance(piece, bytes) else piece.size
             for offset in range(0, size, PIECE):
@@ -134,7 +143,7 @@ def file_meta(sop_class_uid: str, sop_instance_uid: str, transfer_syntax_uid: st
     for tag, uid in uids:
         group.element(tag, "UI", uid.encode() + b"\0" * (len(uid) % 2))
     group.element(0x00020013, "SH", IMPLEMENTATION_VERSION_NAME.encode())
-    meta = b"".join(group._chunks())
+    meta = b"".join(group.chunks())
     length = Layout()
     length.element(0x00020000, "UL", pack("<I", len(meta)))
-    return b"\0" * PREFIX_OFFSET + b"DICM" + b"".join(length._chunks()) + meta
+    return b"\0" * PREFIX_OFFSET + b"DICM" + b"".join(length.chunks()) + meta

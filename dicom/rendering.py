@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ from dicom.codecs import DecodedFrame
 from dicom.colour import to_rgb
 from dicom.errors import DicomError
 from dicom.lookup_tables import read_lookup_table
+from dicom.region import Region
 from dicom.windowing import RenderingError, Window, by_bands, grey_to_8_bits
 
 __all__ = ["RenderingError", "Window", "render_frame", "thumbnail"]
@@ -47,6 +49,7 @@ def render_frame(
     frame_number: int = 1,
     window: Window | None = None,
     viewport: tuple[int, int] | None = None,
+    region: Region | None = None,
     quality: int = 90,
     media_type: str = "image/jpeg",
 ) -> bytes:
@@ -55,7 +58,8 @@ def render_frame(
     `header` is the data set without its pixel data, `frame_number` counts from 1 and chooses the functional groups,
     `window` replaces the data set's VOI LUT (colour is not windowed). `viewport` is (width, height) in pixels: the
     image is scaled, up or down, to fit into it with its aspect kept (PS3.18 8.3.5.1.3), but never up beyond an edge of
-    MAXIMUM_ENLARGED pixels. `quality`, 1 to 100, is JPEG's. Raises RenderingError for what cannot be drawn.
+    MAXIMUM_ENLARGED pixels; of the image only `region` is shown. `quality`, 1 to 100, is JPEG's. Raises RenderingError
+    for what cannot be drawn.
     """
     if media_type not in _OPTIONS:
         raise RenderingError(f"images are rendered as {', '.join(_OPTIONS)}, not as {media_type[:64]!r}")
@@ -63,6 +67,8 @@ def render_frame(
         raise RenderingError(f"quality: 1 to 100 expected, found {quality}")
     if viewport and not all(1 <= side <= MAXIMUM_VIEWPORT for side in viewport):
         raise RenderingError(f"viewport: 1 to {MAXIMUM_VIEWPORT} pixels a side expected, found {viewport}")
+    if region:
+        frame = replace(frame, array=region.cut(frame.array))
     rows, columns = frame.array.shape[:2]
     size = _displayed_size(rows, columns, header, viewport)
     step = max(1, min(columns // (size[0] * _KEPT), rows // (size[1] * _KEPT)))

@@ -13,6 +13,7 @@ from archive.frames import Frames, frames_of
 from archive.locate import Address, Located, locate, locate_series
 from archive.retrieve import open_bulk_value
 from audit import kinds
+from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
 from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.frames import send_frames
@@ -26,7 +27,7 @@ PIXELS = {"7FE00008": "FloatPixelData", "7FE00009": "DoubleFloatPixelData", "7FE
 _ENCAPSULATED_DOCUMENT = "00420011"
 _MIME_TYPE_OF_ENCAPSULATED_DOCUMENT = "00420012"
 # What an encapsulated document may call itself on our origin: nothing that a browser would run or render as a page.
-_INERT = frozenset({"application/pdf", "model/obj", "model/mtl", "model/stl", "application/sla"})
+INERT = frozenset({"application/pdf", "model/obj", "model/mtl", "model/stl", "application/sla"})
 
 
 class RetrieveBulkData(DicomwebView):
@@ -54,17 +55,19 @@ def send_bulk_value(view: DicomwebView, request: Request, located: Located, path
             raise BadRequest(f"the pixel data have more than {most} frames: ask for frames in lists")
         return send_frames(view, request, frames, range(1, frames.count + 1))
     payload = open_bulk_value(located, path) if frames is None else frames.open_value()
-    chosen = view.negotiate(request, _offers(_own_type(view, request, address, path)))
+    # Pixel data say in which transfer syntax they leave, like frames; other values have none.
+    syntax = None if frames is None else EXPLICIT_VR_LITTLE_ENDIAN.uid
+    chosen = view.negotiate(request, _offers(_own_type(view, request, address, path), syntax))
     spoken = f"bulkdata={path}"
     if not chosen.multipart:
-        known_by = validators(located, spoken, chosen.media_type)
-        alone = single_part(request, payload, chosen.media_type, known_by)
+        known_by = validators(located, spoken, chosen.content_type)
+        alone = single_part(request, payload, chosen.content_type, known_by)
         view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=spoken)
         return alone
     pieces = payload.open()
     view.record_read(request, address, instance_count=1, bytes=payload.length, query=spoken)
     headers = [
-        ("Content-Type", chosen.media_type),
+        ("Content-Type", chosen.content_type),
         ("Content-Location", f"{dicomweb_root(request)}{address.path}/bulkdata/{path}"),
     ]
     return multipart_response([OutPart(headers, payload.length, pieces)], chosen.media_type)
@@ -78,7 +81,7 @@ def _own_type(view: DicomwebView, request: Request, address: Address, path: str)
     values = metadata.instance_values(series, address.sop_instance_uid)
     named = values.get(_MIME_TYPE_OF_ENCAPSULATED_DOCUMENT, {}).get("Value")
     text = str(named[0]).lower() if isinstance(named, list) and named else ""
-    return text if text in _INERT else None
+    return text if text in INERT else None
 
 
 def _frames_at(located: Located, path: str) -> Frames | None:
@@ -91,6 +94,6 @@ def _frames_at(located: Located, path: str) -> Frames | None:
         return None
 
 
-def _offers(own_type: str | None) -> list[Representation]:
+def _offers(own_type: str | None, transfer_syntax_uid: str | None) -> list[Representation]:
     names = [_OCTETS, own_type] if own_type else [_OCTETS]
-    return [Representation(name, None, multipart) for multipart in (True, False) for name in names]
+    return [Representation(name, transfer_syntax_uid, multipart) for multipart in (True, False) for name in names]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpResponseBase, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -12,13 +12,14 @@ from rest_framework.request import Request
 from access.roles import Permission
 from archive.frames import Frames, frames_of
 from archive.locate import Address, locate
+from archive.transcoding import TARGETS, cannot_give
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
-from dicomweb.ranges import bytes_sent, single_part, validators, wants_part
+from dicomweb.ranges import bytes_sent, in_parts, single_part, validators, wants_part
 from dicomweb.view import DicomwebView, dicomweb_root
 
 _OCTETS = "application/octet-stream"
@@ -35,7 +36,7 @@ class RetrieveFrames(DicomwebView):
         summary="Retrieve frames (PS3.18 10.4.1.1.6)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
     )
     def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
-        """As stored wherever that is acceptable; decoded to Explicit VR Little Endian otherwise."""
+        """As stored wherever that is acceptable; decoded otherwise, and coded in what was named."""
         wanted = frame_numbers(numbers)
         frames = frames_of(locate(self.scope(request), Address(study, series, instance))[0])
         return send_frames(self, request, frames, wanted)
@@ -53,16 +54,19 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
     chosen = view.negotiate(request, offers)
     syntax = BY_UID[chosen.transfer_syntax_uid or EXPLICIT_VR_LITTLE_ENDIAN.uid]
     lengths = [frames.length(number, syntax) for number in wanted]
+    address, query = frames.instance.address, f"frames={spoken(wanted)}"
+    known_by = validators(frames.instance, query, chosen.content_type)
+    if chosen.multipart and known_by.unchanged(request.headers):
+        view.record_read(request, address, instance_count=1, bytes=0, query=query)
+        return in_parts(HttpResponseNotModified(), known_by)
     first = frames.open(wanted[0], syntax)
     lengths[0] = first.length
-    address, spoken = frames.instance.address, f"frames={_spoken(wanted)}"
     if not chosen.multipart:
-        known_by = validators(frames.instance, spoken, chosen.content_type)
         alone = single_part(request, first, chosen.content_type, known_by)
-        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=spoken)
+        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=query)
         return alone
     pieces = first.open()
-    view.record_read(request, address, instance_count=1, bytes=sum(length or 0 for length in lengths), query=spoken)
+    view.record_read(request, address, instance_count=1, bytes=sum(length or 0 for length in lengths), query=query)
     base = f"{dicomweb_root(request)}{address.path}/frames"
     parts = [
         OutPart(
@@ -72,7 +76,7 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
         )
         for at, (number, length) in enumerate(zip(wanted, lengths, strict=True))
     ]
-    return multipart_response(parts, chosen.media_type)
+    return in_parts(multipart_response(parts, chosen.media_type), known_by)
 
 
 def frame_numbers(text: str) -> list[int]:
@@ -92,22 +96,27 @@ def frame_number(text: str) -> int:
     """The one frame of a resource that is a single picture. Raises ``BadRequest``."""
     numbers = frame_numbers(text)
     if len(numbers) > 1:
-        raise BadRequest("frames: one frame can be rendered in one request")
+        raise BadRequest("frames: expected one number")
     return numbers[0]
 
 
 def _offers(frames: Frames, *, single: bool) -> list[Representation]:
-    """As stored under both of its names, then decoded if it can be; multipart first."""
+    """As stored under both of its names, then decoded if it can be, then coded anew; multipart first."""
     stored = frames.transfer_syntax
-    ways = [(_OCTETS, stored.uid, True)]
+    ways = [(_OCTETS, stored.uid, True, False)]
     if stored.encapsulated and stored.media_type != _OCTETS:
-        ways.append((stored.media_type, stored.uid, True))
-    if stored.encapsulated and frames.decodable:
-        ways.append((_OCTETS, EXPLICIT_VR_LITTLE_ENDIAN.uid, False))
+        ways.append((stored.media_type, stored.uid, True, False))
+    for target in TARGETS:
+        if target == stored or cannot_give(frames.instance, target):
+            continue
+        ways.append((_OCTETS, target.uid, False, target.encapsulated))
+        if target.encapsulated:
+            # Who asks for a media type alone is content with the stored frame if that has it.
+            ways.append((target.media_type, target.uid, False, target.media_type == stored.media_type))
     return [
-        Representation(media_type, uid, multipart, as_stored)
+        Representation(media_type, uid, multipart, as_stored, named_only)
         for multipart in ((True, False) if single else (True,))
-        for media_type, uid, as_stored in ways
+        for media_type, uid, as_stored, named_only in ways
     ]
 
 
@@ -116,7 +125,7 @@ def _later(frames: Frames, number: int, syntax: TransferSyntax) -> Iterator[byte
     yield from frames.open(number, syntax).open()
 
 
-def _spoken(numbers: Iterable[int]) -> str:
+def spoken(numbers: Iterable[int]) -> str:
     """Frame numbers for the trail, runs shortened: ``1-50,60``."""
     runs: list[list[int]] = []
     for number in numbers:

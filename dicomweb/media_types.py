@@ -75,6 +75,7 @@ class Representation:
     transfer_syntax_uid: str | None
     multipart: bool
     as_stored: bool = False
+    named_only: bool = False  # costs so much that it is given only to who names its transfer syntax
 
     @property
     def content_type(self) -> str:
@@ -113,6 +114,8 @@ class MediaRange:
 
     def _takes_transfer_syntax(self, offer: Representation, strict: bool) -> bool:
         wanted = self.transfer_syntax_uid
+        if offer.named_only:
+            return wanted == offer.transfer_syntax_uid
         if wanted == _ANY:
             return True
         if offer.transfer_syntax_uid is None:

@@ -1,7 +1,5 @@
 """WADO-RS: metadata without bulk data, as DICOM JSON or XML (PS3.18 10.4.1.1.2)."""
 
-import re
-
 from django.http import HttpResponse, HttpResponseBase, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -11,10 +9,9 @@ from access.roles import Permission
 from archive import metadata
 from archive.locate import Address, locate_series
 from audit import kinds
+from dicomweb.content_coding import CODINGS, coding_for
 from dicomweb.data_sets import FORMS, JSON, XML, xml_response
 from dicomweb.view import DicomwebView, dicomweb_root
-
-_FORBIDDEN = re.compile(r"q=0(\.0*)?")
 
 
 class RetrieveMetadata(DicomwebView):
@@ -44,24 +41,22 @@ class RetrieveMetadata(DicomwebView):
 
 
 def _response(request: Request, document: metadata.Document) -> HttpResponseBase:
-    gzip = _takes_gzip(request.headers.get("Accept-Encoding", ""))
-    etag = f'"{document.etag}{"-gzip" if gzip else ""}"'
+    coding = coding_for(request.headers.get("Accept-Encoding", ""))
+    etag = f'"{document.etag}{f"-{coding}" if coding else ""}"'
     response: HttpResponseBase
     if etag in (tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")):
         response = HttpResponseNotModified()
     else:
-        response = HttpResponse(document.gzipped if gzip else document.text(), content_type=JSON.media_type)
-        if gzip:
-            response["Content-Encoding"] = "gzip"
+        response = HttpResponse(_body(document, coding), content_type=JSON.media_type)
+        if coding:
+            response["Content-Encoding"] = coding
     response["ETag"] = etag
     response["Vary"] = "Accept, Accept-Encoding"
     return response
 
 
-def _takes_gzip(accept_encoding: str) -> bool:
-    """Whether ``gzip`` is named and not forbidden (RFC 9110 12.5.3)."""
-    for element in accept_encoding.lower().split(","):
-        coding, *parameters = (part.strip() for part in element.split(";"))
-        if coding == "gzip":
-            return not any(_FORBIDDEN.fullmatch(parameter) for parameter in parameters)
-    return False
+def _body(document: metadata.Document, coding: str) -> bytes:
+    """The stored bytes for who takes gzip."""
+    if coding == "gzip":
+        return document.gzipped
+    return CODINGS[coding](document.text()) if coding else document.text()

@@ -25,7 +25,7 @@ from dicomweb.view import DicomwebView, dicomweb_root
 
 _OCTETS = "application/octet-stream"
 _ANY = "*"
-_PATHS = {keyword: path for path, keyword in PIXELS.items()}
+PATHS = {keyword: path for path, keyword in PIXELS.items()}
 
 
 class RetrievePixelData(DicomwebView):
@@ -43,7 +43,7 @@ class RetrievePixelData(DicomwebView):
         """Of each instance that has them: native pixel data as one value, encapsulated ones as their frames."""
         address = Address(study, series, instance)
         found = [
-            (located, _PATHS[p.keyword]) for located in locate(self.scope(request), address) if (p := located.pixels)
+            (located, PATHS[p.keyword]) for located in locate(self.scope(request), address) if (p := located.pixels)
         ]
         if not found:
             raise NotFound("there are no pixel data under these UIDs")
@@ -53,9 +53,9 @@ class RetrievePixelData(DicomwebView):
         most = settings.PACS.limits.frames_per_request
         if frames > most:
             raise BadRequest(f"the pixel data have more than {most} frames: ask for less at once")
-        chosen = self.negotiate(request, _offers([located for located, _ in found]))
+        chosen = self.negotiate(request, pixel_offers([located for located, _ in found]))
         decoded = chosen.transfer_syntax_uid == EXPLICIT_VR_LITTLE_ENDIAN.uid
-        parts = _parts(found, dicomweb_root(request), decoded=decoded)
+        parts = pixel_parts(found, dicomweb_root(request), decoded=decoded)
         try:
             first = next(parts)
         except StopIteration:
@@ -65,7 +65,7 @@ class RetrievePixelData(DicomwebView):
         return late_multipart(chain((first,), parts), _OCTETS)
 
 
-def _offers(found: Sequence[Located]) -> list[Representation]:
+def pixel_offers(found: Sequence[Located]) -> list[Representation]:
     """All as stored, under the transfer syntax that they share if they do; then decoded, if all can be."""
     native = EXPLICIT_VR_LITTLE_ENDIAN.uid
     syntaxes = {e.transfer_syntax.uid if e.transfer_syntax.encapsulated else native for e in found}
@@ -75,7 +75,7 @@ def _offers(found: Sequence[Located]) -> list[Representation]:
     return offers
 
 
-def _parts(found: Sequence[tuple[Located, str]], root: str, *, decoded: bool) -> Iterator[OutPart]:
+def pixel_parts(found: Sequence[tuple[Located, str]], root: str, *, decoded: bool) -> Iterator[OutPart]:
     """The parts, each opened when its turn comes; instances whose pixel data have no readable frames are left out."""
     for located, path in found:
         try:

@@ -94,6 +94,17 @@ def single_part(request: Request, payload: Payload, content_type: str, known_by:
     return response
 
 
+def in_parts(response: HttpResponseBase, known_by: Validators) -> HttpResponseBase:
+    """``response``, marked so that a cache may ask whether it is still good.
+
+    The entity tag is a weak one (RFC 9110 8.8.1): the boundary of a multipart body is another one each time.
+    """
+    response["ETag"] = f"W/{known_by.etag}"
+    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
+    response["Vary"] = "Accept"
+    return response
+
+
 def bytes_sent(response: HttpResponseBase) -> int:
     """Bytes that ``response`` gives away, for the trail."""
     return int(response.headers.get("Content-Length", 0))

@@ -1,52 +1,36 @@
-"""WADO-RS: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5)."""
+"""WADO-RS: rendered instances and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4, 8.3.5)."""
 
 from django.http import HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.locate import Address, locate, locate_series
 from archive.payload import in_memory
-from archive.pictures import (
-    Rendering,
-    instance_thumbnail,
-    render,
-    series_thumbnail,
-    study_thumbnail,
-)
+from archive.pictures import instance_thumbnail, render, series_thumbnail, study_thumbnail
 from audit import kinds
 from dicomweb.bodies import single_part
 from dicomweb.frames import frame_number
 from dicomweb.media_types import Representation
-from dicomweb.picture_parameters import quality, viewport, window
+from dicomweb.picture_parameters import PARAMETERS, rendering_of, warnings_of
 from dicomweb.view import DicomwebView
 
-_PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
-_JPEG = _PICTURES[:1]
-PARAMETERS = [
-    OpenApiParameter("window", OpenApiTypes.STR, description="center,width,function"),
-    OpenApiParameter("viewport", OpenApiTypes.STR, description="width,height in pixels"),
-    OpenApiParameter("quality", OpenApiTypes.INT, description="1 to 100"),
-]
-_PICTURE = {(200, "image/jpeg"): OpenApiTypes.BINARY}
+SINGLE = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
+_JPEG = SINGLE[:1]
+PICTURE = {(200, "image/jpeg"): OpenApiTypes.BINARY}
 
 
 class RetrieveRendered(DicomwebView):
-    """A picture of a frame: ``GET .../instances/{instance}/rendered`` and ``.../frames/{number}/rendered``."""
+    """A picture of an instance: ``GET .../instances/{instance}/rendered``."""
 
     permission = Permission.RETRIEVE
     event = kinds.ACCESS
 
-    @extend_schema(summary="Retrieve a rendered frame (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=_PICTURE)
-    def get(self, request: Request, study: str, series: str, instance: str, numbers: str = "") -> HttpResponse:
-        """JPEG, PNG or GIF with the window, size and quality asked for."""
-        address = Address(study, series, instance)
-        located = locate(self.scope(request), address)[0]
-        rendering = rendering_of(request, self.negotiate(request, _PICTURES).media_type)
-        picture = render(located, frame_number(numbers) if numbers else None, rendering)
-        self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"rendered {numbers}".rstrip())
-        return HttpResponse(picture, content_type=rendering.media_type)
+    @extend_schema(summary="Retrieve a rendered instance (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=PICTURE)
+    def get(self, request: Request, study: str, series: str, instance: str) -> HttpResponse:
+        """JPEG, PNG or GIF of the middle frame, with the window, size and quality asked for."""
+        return send_picture(self, request, Address(study, series, instance), None)
 
 
 class RetrieveThumbnail(DicomwebView):
@@ -55,7 +39,7 @@ class RetrieveThumbnail(DicomwebView):
     permission = Permission.RETRIEVE
     event = kinds.ACCESS
 
-    @extend_schema(summary="Retrieve a thumbnail (PS3.18 10.4.1.1.4)", responses=_PICTURE)
+    @extend_schema(summary="Retrieve a thumbnail (PS3.18 10.4.1.1.4)", responses=PICTURE)
     def get(
         self, request: Request, study: str, series: str | None = None, instance: str | None = None, numbers: str = ""
     ) -> HttpResponseBase:
@@ -73,12 +57,12 @@ class RetrieveThumbnail(DicomwebView):
         return single_part(payload, "image/jpeg")
 
 
-def rendering_of(request: Request, media_type: str) -> Rendering:
-    """How the client wants its pictures drawn. Raises ``BadRequest``."""
-    asked = request._request.GET
-    return Rendering(
-        media_type=media_type,
-        window=window(asked.get("window", "")),
-        viewport=viewport(asked.get("viewport", "")),
-        quality=quality(asked.get("quality", "")),
-    )
+def send_picture(view: DicomwebView, request: Request, address: Address, number: int | None) -> HttpResponse:
+    """One frame of one instance as the client wants it drawn; ``None`` is its middle one."""
+    located = locate(view.scope(request), address)[0]
+    rendering = rendering_of(request, view.negotiate(request, SINGLE).media_type)
+    warnings = warnings_of(request)
+    picture = render(located, number, rendering)
+    spoken = "rendered" if number is None else f"rendered {number}"
+    view.record_read(request, address, instance_count=1, bytes=len(picture), query=spoken)
+    return HttpResponse(picture, content_type=rendering.media_type, headers=warnings)

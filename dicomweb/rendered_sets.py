@@ -1,27 +1,30 @@
-"""WADO-RS: pictures of all instances of a study or a series (PS3.18 10.4.1.1.3)."""
+"""WADO-RS: several pictures in one answer: of a study, a series, or a list of frames (PS3.18 10.4.1.1.3)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from functools import partial
 from itertools import chain
 
+from django.conf import settings
 from django.http import HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from access.roles import Permission
-from archive.errors import NotRenderable
-from archive.locate import Address, Located, locate
-from archive.pictures import Rendering, render
+from archive.locate import Address, locate
+from archive.pictures import Rendering, drawn, render, render_frames
 from audit import kinds
 from dicomweb.bodies import late_multipart
 from dicomweb.errors import BadRequest
+from dicomweb.frames import frame_numbers, spoken
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
-from dicomweb.rendered import PARAMETERS, rendering_of
+from dicomweb.picture_parameters import PARAMETERS, rendering_of, warnings_of
+from dicomweb.rendered import PICTURE, SINGLE, send_picture
 from dicomweb.view import DicomwebView, dicomweb_root
 
-MOST_PICTURES = 1_000
 PICTURES = [Representation(name, None, multipart=True) for name in ("image/jpeg", "image/png", "image/gif")]
+_SET = {(200, "multipart/related"): OpenApiTypes.BINARY}
 
 
 class RetrieveRenderedSet(DicomwebView):
@@ -31,36 +34,69 @@ class RetrieveRenderedSet(DicomwebView):
     event = kinds.ACCESS
 
     @extend_schema(
-        summary="Retrieve a rendered study or series (PS3.18 10.4.1.1.3)",
-        parameters=PARAMETERS,
-        responses={(200, "multipart/related"): OpenApiTypes.BINARY},
+        summary="Retrieve a rendered study or series (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=_SET
     )
     def get(self, request: Request, study: str, series: str | None = None) -> HttpResponseBase:
         """One picture an instance, its middle frame; instances that have none are left out."""
         address = Address(study, series)
         found = [located for located in locate(self.scope(request), address) if located.pixels is not None]
-        if len(found) > MOST_PICTURES:
-            raise BadRequest(f"rendered: at most {MOST_PICTURES} pictures in one request, here are {len(found)}")
+        _check_count(len(found))
         rendering = rendering_of(request, self.negotiate(request, PICTURES).media_type)
-        parts = _parts(found, rendering, dicomweb_root(request))
-        try:
-            first = next(parts)
-        except StopIteration:
-            raise NotRenderable("nothing under these UIDs has a picture that can be drawn") from None
-        # The others are drawn after this event: its bytes are those that are known by now.
-        self.record_read(request, address, instance_count=len(found), bytes=first.length, query="rendered")
-        return late_multipart(chain((first,), parts), rendering.media_type)
+        pictures = drawn((located.address.path, partial(render, located, None, rendering)) for located in found)
+        return _send(self, request, address, pictures, rendering, instance_count=len(found), query="rendered")
 
 
-def _parts(found: Sequence[Located], rendering: Rendering, root: str) -> Iterator[OutPart]:
-    """Each picture is drawn when its turn comes: one is in memory at a time."""
-    for located in found:
-        try:
-            picture = render(located, None, rendering)
-        except NotRenderable:
-            continue
-        headers = [
-            ("Content-Type", rendering.media_type),
-            ("Content-Location", f"{root}{located.address.path}/rendered"),
-        ]
-        yield OutPart(headers, len(picture), [picture])
+class RetrieveRenderedFrames(DicomwebView):
+    """``GET .../frames/{numbers}/rendered``."""
+
+    permission = Permission.RETRIEVE
+    event = kinds.ACCESS
+
+    @extend_schema(
+        summary="Retrieve rendered frames (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=PICTURE | _SET
+    )
+    def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
+        """One frame alone or as a part; several as parts in the order of the list, without what can't be drawn."""
+        address, wanted = Address(study, series, instance), frame_numbers(numbers)
+        _check_count(len(wanted))
+        chosen = self.negotiate(request, PICTURES if len(wanted) > 1 else (*SINGLE, *PICTURES))
+        if not chosen.multipart:
+            return send_picture(self, request, address, wanted[0])
+        located = locate(self.scope(request), address)[0]
+        rendering = rendering_of(request, chosen.media_type)
+        pictures = render_frames(located, wanted, rendering)
+        named = ((f"{address.path}/frames/{number}", picture) for number, picture in pictures)
+        return _send(self, request, address, named, rendering, instance_count=1, query=f"rendered {spoken(wanted)}")
+
+
+def _check_count(count: int) -> None:
+    most = settings.PACS.limits.pictures_per_request
+    if count > most:
+        raise BadRequest(f"rendered: at most {most} pictures in one request, here are {count}")
+
+
+def _send(
+    view: DicomwebView,
+    request: Request,
+    address: Address,
+    pictures: Iterator[tuple[str, bytes]],
+    rendering: Rendering,
+    *,
+    instance_count: int,
+    query: str,
+) -> HttpResponseBase:
+    """A part for each of ``pictures``, named by its path; the first is drawn before the status line."""
+    warnings = warnings_of(request)
+    root = dicomweb_root(request)
+    parts = (_part(f"{root}{path}/rendered", rendering.media_type, picture) for path, picture in pictures)
+    first = next(parts)
+    # The others are drawn after this event: its bytes are those that are known by now.
+    view.record_read(request, address, instance_count=instance_count, bytes=first.length, query=query)
+    response = late_multipart(chain((first,), parts), rendering.media_type)
+    for name, text in warnings.items():
+        response[name] = text
+    return response
+
+
+def _part(location: str, media_type: str, picture: bytes) -> OutPart:
+    return OutPart([("Content-Type", media_type), ("Content-Location", location)], len(picture), [picture])

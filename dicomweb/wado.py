@@ -1,21 +1,29 @@
-"""WADO-RS: stored objects, byte for byte (PS3.18 10.4.1.1.1)."""
+"""WADO-RS: whole objects, byte for byte as stored or in a transfer syntax that the client names (PS3.18 10.4.1.1.1)."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
-from django.http import HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
+from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
+from access.authentication import principal_of
+from access.policy import may_download
 from access.roles import Permission
+from archive.errors import NotRenderable
 from archive.file_set import FileSet, file_set
 from archive.locate import Address, Located, locate
 from archive.retrieve import open_object
+from archive.transcoding import TARGETS, Transcoded, cannot_give, transcode
 from audit import kinds
-from dicomweb.bodies import multipart_response
+from dicom.transfer_syntaxes import BY_UID, TransferSyntax
+from dicomweb.bodies import late_multipart, multipart_response
 from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
-from dicomweb.ranges import bytes_sent, single_part, validators
+from dicomweb.ranges import Validators, bytes_sent, single_part, validators
 from dicomweb.view import DicomwebView, dicomweb_root
 from dicomweb.zip_body import ZIP, Member, write_zip
 
@@ -23,42 +31,63 @@ DICOM = "application/dicom"
 
 
 class RetrieveInstances(DicomwebView):
-    """Part 10 objects as stored: ``GET /studies/{study}`` and below."""
+    """Part 10 objects: ``GET /studies/{study}`` and below."""
 
     permission = Permission.RETRIEVE
     event = kinds.RETRIEVE
 
     @extend_schema(
-        summary="Retrieve objects as stored (PS3.18 10.4.1.1.1)",
-        responses={(200, "multipart/related"): OpenApiTypes.BINARY, (200, ZIP): OpenApiTypes.BINARY},
+        summary="Retrieve objects (PS3.18 10.4.1.1.1)",
+        responses={
+            (200, "multipart/related"): OpenApiTypes.BINARY,
+            (200, ZIP): OpenApiTypes.BINARY,
+            (206, "multipart/related"): OpenApiTypes.BINARY,
+        },
     )
     def get(
         self, request: Request, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
-        """Each object byte for byte as it was received, as a part of its own or as a file of a zip archive."""
+        """Each object as a part of its own or as a file of a zip; as stored unless a transfer syntax is named."""
         address = Address(study, series, instance)
         found = locate(self.scope(request), address)
         chosen = self.negotiate(request, _offers(found))
         if chosen.media_type == ZIP:
+            if not may_download(principal_of(request)):
+                raise PermissionDenied("the right to download is not part of this share link")
             return self._zip(request, address, found)
+        if not chosen.as_stored:
+            target = BY_UID[chosen.transfer_syntax_uid or ""]
+            if not chosen.multipart:
+                return send_object(self, request, found[0], target)
+            return self._transcoded(request, address, found, target)
         if not chosen.multipart:
-            alone = single_part(request, open_object(found[0]), _content_type(found[0]), validators(found[0]))
-            self.record_read(request, address, instance_count=1, bytes=bytes_sent(alone))
-            return alone
+            return send_object(self, request, found[0], found[0].transfer_syntax)
         first = open_object(found[0]).open()
         self.record_read(
             request, address, instance_count=len(found), bytes=sum(located.object_size for located in found)
         )
         root = dicomweb_root(request)
         parts = [
-            OutPart(
-                [("Content-Type", _content_type(located)), ("Content-Location", f"{root}{located.address.path}")],
-                located.object_size,
-                first if at == 0 else _later(located),
-            )
-            for at, located in enumerate(found)
+            OutPart(_headers(located, located.transfer_syntax, root), located.object_size, pieces)
+            for located, pieces in zip(found, chain((first,), map(_later, found[1:])), strict=True)
         ]
         return multipart_response(parts, DICOM)
+
+    def _transcoded(
+        self, request: Request, address: Address, found: Sequence[Located], target: TransferSyntax
+    ) -> HttpResponseBase:
+        """Those objects that can be given in ``target``; 206 where others have to stay behind (PS3.18 10.4.3)."""
+        given = [located for located in found if not cannot_give(located, target)]
+        parts = _transcoded_parts(given, target, dicomweb_root(request))
+        first = next(parts)
+        size = sum(located.object_size for located in given)
+        self.record_read(request, address, instance_count=len(given), bytes=size, query=f"as {target.uid}")
+        response = late_multipart(chain((first,), parts), DICOM)
+        if len(given) < len(found):
+            response.status_code = 206
+            left = len(found) - len(given)
+            response["Warning"] = f'299 Lightbox: "{left} of {len(found)} instances cannot be given in {target.uid}"'
+        return response
 
     def _zip(self, request: Request, address: Address, found: Sequence[Located]) -> HttpResponseBase:
         """A file-set of Part 10 files with its DICOMDIR."""
@@ -71,14 +100,66 @@ class RetrieveInstances(DicomwebView):
         return response
 
 
+def send_object(
+    view: DicomwebView, request: Request, located: Located, target: TransferSyntax, query: str = ""
+) -> HttpResponseBase:
+    """One object alone in ``target``. Raises ``NotRenderable`` where that can't be, ``ArchiveUnavailable``."""
+    content_type = f"{DICOM}; transfer-syntax={target.uid}"
+    if target == located.transfer_syntax:
+        alone = single_part(request, open_object(located), content_type, validators(located))
+        view.record_read(request, located.address, instance_count=1, bytes=bytes_sent(alone), query=query)
+        return alone
+    known_by = validators(located, content_type)
+    made = transcode(located, target)
+    if made.payload is not None:
+        alone = single_part(request, made.payload, content_type, known_by)
+    else:
+        alone = _unmeasured(request, made, content_type, known_by)
+    size = bytes_sent(alone) or located.object_size
+    view.record_read(request, located.address, instance_count=1, bytes=size, query=f"{query} as {target.uid}".strip())
+    return alone
+
+
+def _unmeasured(request: Request, made: Transcoded, content_type: str, known_by: Validators) -> HttpResponseBase:
+    """A body of which nobody knows the length before it is made, and which therefore has no ranges."""
+    response: HttpResponseBase
+    if known_by.unchanged(request.headers):
+        response = HttpResponseNotModified()
+    else:
+        response = StreamingHttpResponse(made.pieces(), content_type=content_type)
+    response["ETag"] = known_by.etag
+    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
+    response["Vary"] = "Accept"
+    return response
+
+
 def _offers(found: Sequence[Located]) -> list[Representation]:
     syntaxes = {located.transfer_syntax.uid for located in found}
     common = syntaxes.pop() if len(syntaxes) == 1 else None
-    offers = [Representation(DICOM, common, multipart=True, as_stored=True)]
-    if len(found) == 1:
-        offers.append(Representation(DICOM, common, multipart=False, as_stored=True))
+    ways = (True, False) if len(found) == 1 else (True,)
+    offers = [Representation(DICOM, common, multipart, as_stored=True) for multipart in ways]
     offers.append(Representation(ZIP, None, multipart=False))
+    named = [t for t in TARGETS if t.uid != common and any(not cannot_give(located, t) for located in found)]
+    offers += [Representation(DICOM, t.uid, multipart, named_only=True) for t in named for multipart in ways]
     return offers
+
+
+def _transcoded_parts(given: Sequence[Located], target: TransferSyntax, root: str) -> Iterator[OutPart]:
+    """Each made when its turn comes. One of several whose frames turn out to be damaged is given as stored, and says
+    so: by then nobody could be told that it is missing.
+    """
+    for located in given:
+        syntax = located.transfer_syntax
+        if syntax != target:
+            try:
+                made = transcode(located, target)
+            except NotRenderable:
+                if len(given) == 1:
+                    raise
+            else:
+                yield OutPart(_headers(located, target, root), made.length, made.pieces())
+                continue
+        yield OutPart(_headers(located, syntax, root), located.object_size, open_object(located).open())
 
 
 def _members(files: FileSet, found: Sequence[Located], first: Iterator[bytes]) -> Iterator[Member]:
@@ -88,8 +169,11 @@ def _members(files: FileSet, found: Sequence[Located], first: Iterator[bytes]) -
         yield Member(name, located.created_at, located.object_size, _later(located) if at else first)
 
 
-def _content_type(located: Located) -> str:
-    return f"{DICOM}; transfer-syntax={located.transfer_syntax.uid}"
+def _headers(located: Located, syntax: TransferSyntax, root: str) -> list[tuple[str, str]]:
+    return [
+        ("Content-Type", f"{DICOM}; transfer-syntax={syntax.uid}"),
+        ("Content-Location", f"{root}{located.address.path}"),
+    ]
 
 
 def _later(located: Located) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from access.roles import Permission
 from archive.locate import Address, Located, locate
 from archive.pictures import Rendering, render
-from archive.retrieve import open_object
+from archive.transcoding import cannot_give
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID
 from dicom.uids import is_uid
@@ -16,12 +16,12 @@ from dicomweb.errors import BadRequest, NotAcceptable
 from dicomweb.frames import frame_number
 from dicomweb.media_types import Representation, choose
 from dicomweb.picture_parameters import quality, viewport, window
-from dicomweb.ranges import bytes_sent, single_part, validators
 from dicomweb.view import DicomwebView
+from dicomweb.wado import DICOM, send_object
 
-DICOM = "application/dicom"
 _UIDS = ("studyUID", "seriesUID", "objectUID")
 _PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
+_OF_PICTURES = ("rows", "columns", "region", "windowCenter", "windowWidth", "imageQuality", "annotation")
 _PARAMETERS = [
     OpenApiParameter(name, OpenApiTypes.STR, required=name in ("requestType", *_UIDS))
     for name in (
@@ -47,32 +47,37 @@ class WadoUri(DicomwebView):
 
     @extend_schema(summary="Retrieve by WADO-URI (PS3.18 9)", parameters=_PARAMETERS, responses=OpenApiTypes.BINARY)
     def get(self, request: Request) -> HttpResponseBase:
-        """The object as stored for ``contentType=application/dicom``, a picture otherwise."""
+        """The object for ``contentType=application/dicom``, a picture otherwise."""
         asked = request._request.GET
         address = _address(asked)
         located = locate(self.scope(request), address)[0]
-        wanted = asked.get("contentType", "").split(",")
-        if any(name.strip().split(";")[0].lower() == DICOM for name in wanted):
+        wanted = [name.strip().lower() for name in asked.get("contentType", "").split(",")]
+        if any(name.startswith(f"{DICOM};") for name in wanted):
+            raise BadRequest("contentType: application/dicom has no parameters here; use transferSyntax")
+        if DICOM in wanted:
             return self._object(request, asked, located)
         chosen = choose(asked.get("contentType") or "image/jpeg", None, _PICTURES)
         if chosen is None:
             raise NotAcceptable(f"available: {DICOM}; {'; '.join(offer.media_type for offer in _PICTURES)}")
         rendering = _rendering(asked, chosen.media_type)
         number = frame_number(asked["frameNumber"]) if asked.get("frameNumber") else None
+        if number and located.pixels and number > max(1, located.pixels.number_of_frames):
+            raise BadRequest("frameNumber: the object has fewer frames")  # PS3.18 9.5.2.1
         picture = render(located, number, rendering)
         self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"wado-uri {number or 1}")
         return HttpResponse(picture, content_type=rendering.media_type)
 
     def _object(self, request: Request, asked: QueryDict, located: Located) -> HttpResponseBase:
-        """PS3.18 9.1.2.2.1: another transfer syntax than the stored one is refused, not silently replaced."""
-        syntax = asked.get("transferSyntax", "")
-        if syntax and syntax not in (located.transfer_syntax.uid, "*"):
-            known = BY_UID[syntax].name if syntax in BY_UID else "an unknown one"
-            raise BadRequest(f"transferSyntax: the object is stored as {located.transfer_syntax.name}, not as {known}")
-        content_type = f"{DICOM}; transfer-syntax={located.transfer_syntax.uid}"
-        response = single_part(request, open_object(located), content_type, validators(located))
-        self.record_read(request, located.address, instance_count=1, bytes=bytes_sent(response), query="wado-uri")
-        return response
+        """PS3.18 9.1.2.2.1: in the transfer syntax that is named, or refused, not silently in another."""
+        if misplaced := [name for name in _OF_PICTURES if asked.get(name)]:
+            raise BadRequest(f"{misplaced[0]}: is about pictures, and not to be asked for with {DICOM}")
+        named = asked.get("transferSyntax", "")
+        target = located.transfer_syntax if named in ("", "*") else BY_UID.get(named)
+        if target is None:
+            raise BadRequest("transferSyntax: this transfer syntax is not known")
+        if reason := cannot_give(located, target):
+            raise NotAcceptable(f"transferSyntax: stored as {located.transfer_syntax.name}: {reason}")
+        return send_object(self, request, located, target, "wado-uri")
 
 
 def _address(asked: QueryDict) -> Address:

@@ -20,9 +20,10 @@ from pydicom.data import get_testdata_file
 from pydicom.pixels.encoders.base import get_encoder
 
 from dicom import transfer_syntaxes as ts
-from dicom.codecs import DECODERS, MAXIMUM_BYTES, MAXIMUM_SAMPLES, decode_frame, native_bytes
+from dicom.codecs import DECODERS, decode_frame, native_bytes
 from dicom.codestream import read_jpeg_2000_header, read_jpeg_header, read_jpeg_xl_header
 from dicom.errors import CannotDecode
+from dicom.limits import Limits
 from dicom.pixels import PixelDescription
 from tests.dicom.independent_pixels import (
     describe,
@@ -32,6 +33,8 @@ from tests.dicom.independent_pixels import (
     packaged,
     transfer_syntax_of,
 )
+
+LIMITS = Limits()
 
 GREY = PixelDescription(
     rows=64,
@@ -533,13 +536,13 @@ def test_scans_times_samples_of_a_progressive_jpeg_are_bounded() -> None:
 
 
 def test_the_bytes_of_a_decoded_frame_are_bounded() -> None:
-    side = int((MAXIMUM_BYTES / 8) ** 0.5) + 1
-    with pytest.raises(CannotDecode, match=f"larger than the {MAXIMUM_BYTES} bytes"):
+    side = int((LIMITS.frame_bytes / 8) ** 0.5) + 1
+    with pytest.raises(CannotDecode, match=f"larger than the {LIMITS.frame_bytes} bytes"):
         decode_frame(b"", ts.EXPLICIT_VR_LITTLE_ENDIAN.uid, replace(GREY, rows=side, columns=side, bits_allocated=64))
 
 
 def test_the_largest_frame_is_bounded_whatever_its_transfer_syntax() -> None:
-    side = int(MAXIMUM_SAMPLES**0.5) + 1
+    side = int(LIMITS.frame_samples**0.5) + 1
     for uid in DECODERS:
         with pytest.raises(CannotDecode, match="larger than"):
             decode_frame(b"", uid, replace(GREY, rows=side, columns=side))

@@ -195,8 +195,8 @@ def test_lossless_frames_decode_to_what_pydicom_decodes(technologist: Door, name
 @pytest.mark.parametrize(
     "accept",
     [
-        'multipart/related; type="image/jls"',
-        'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.4.80',
+        'multipart/related; type="image/jxl"',
+        'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.4.81',
         "image/png",
         "application/dicom+json",
         'multipart/related; type="application/dicom"',

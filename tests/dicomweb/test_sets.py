@@ -25,6 +25,8 @@ _REPORT = {
     **dict.fromkeys(("PixelData", "Rows", "Columns", "BitsAllocated", "WindowCenter", "WindowWidth")),
 }
 
+_GREY_OF_8_BITS: dict[str, Any] = {"Rows": 8, "Columns": 8, "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+
 
 @pytest.fixture
 def study(technologist: Door) -> dict[str, Any]:
@@ -119,6 +121,49 @@ def test_nothing_to_draw(technologist: Door) -> None:
     problem_of(technologist.get(f"studies/{generate_uid()}/rendered"), 404)
 
 
-def test_pictures_are_bounded(technologist: Door, study: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dicomweb.rendered_sets.MOST_PICTURES", 1)
+def test_pictures_are_bounded(technologist: Door, study: dict[str, Any], settings: Any) -> None:
+    limits = settings.PACS.limits.model_copy(update={"pictures_per_request": 1})
+    settings.PACS = settings.PACS.model_copy(update={"limits": limits})
     problem_of(technologist.get(f"{study['study']}/rendered"), 400)
+    problem_of(technologist.get(f"{study['instances'][0]}/frames/1,2/rendered"), 400)
+
+
+@pytest.mark.parametrize("name", ["image/jpeg", "image/png", "image/gif"])
+def test_pictures_of_several_frames(technologist: Door, study: dict[str, Any], name: str) -> None:
+    frames = f"{study['instances'][1]}/frames"
+    parts = parts_of(technologist.get(f"{frames}/2,1,2/rendered?viewport=8,8", f'multipart/related; type="{name}"'))
+    assert [headers["content-location"].rpartition("/dicom-web/")[2] for headers, _ in parts] == [
+        f"{frames}/{number}/rendered" for number in (2, 1)
+    ]
+    for (headers, payload), number in zip(parts, (2, 1), strict=True):
+        assert headers["content-type"] == name
+        assert payload == body_of(technologist.get(f"{frames}/{number}/rendered?viewport=8,8", name))
+    event = AccessEvent.objects.get(query="rendered 2,1")
+    assert f"{study['instances'][1]}".endswith(event.instance_uid)
+
+
+def test_what_lists_of_frames_are_refused_for(technologist: Door, study: dict[str, Any]) -> None:
+    frames = f"{study['instances'][0]}/frames"
+    problem_of(technologist.get(f"{frames}/1,3/rendered"), 404)
+    problem_of(technologist.get(f"{frames}/1,2/rendered", "image/png"), 406)
+    [(headers, _)] = parts_of(technologist.get(f"{frames}/2/rendered", 'multipart/related; type="image/png"'))
+    assert headers["content-location"].endswith("/frames/2/rendered")
+    problem_of(technologist.get(f"{study['instances'][2]}/frames/1,2/rendered"), 406)
+    problem_of(technologist.get(f"{frames}/1,2/rendered?viewport=8,8,9999"), 400)
+    problem_of(technologist.get(f"{frames}/1,2/thumbnail"), 400)
+    for malformed in ("1,,2", "0,1", "1-2"):
+        problem_of(technologist.get(f"{frames}/{malformed}/rendered"), 400)
+
+
+def test_a_list_of_frames_leaves_out_what_is_damaged(technologist: Door) -> None:
+    data, ds = encapsulated([[b"no JPEG at all"], [_jpeg()]], "1.2.840.10008.1.2.4.50", **_GREY_OF_8_BITS)
+    assert technologist.store([data]).status_code in (200, 202)
+    uids = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
+    [(headers, _)] = parts_of(technologist.get(f"{uids}/frames/1,2/rendered"))
+    assert headers["content-location"].endswith("/frames/2/rendered")
+
+
+def _jpeg() -> bytes:
+    file = io.BytesIO()
+    Image.new("L", (8, 8), 90).save(file, "JPEG")
+    return file.getvalue() + b"\0" * (file.tell() % 2)

@@ -1,0 +1,217 @@
+"""Whole objects in another transfer syntax than the stored one (PS3.18 8.7.3.5), made frame by frame as they leave.
+
+What is stored never changes. The data set is written anew in Explicit VR Little Endian (``dicom.rewriting``), the
+frames are decoded, and coded if that is asked for; attributes that describe the encoding say what is there now. Nothing
+is lost that the stored frames still had, so that the SOP Instance UID stays.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from struct import pack
+
+from archive.errors import NotFound, NotRenderable
+from archive.frames import Frames, frames_of
+from archive.locate import Located
+from archive.payload import Payload, StoredSource, inflated
+from dicom.codecs import DECODERS
+from dicom.described import described
+from dicom.element_writer import Layout, even
+from dicom.elements import PIXEL_DATA
+from dicom.encoders import ENCODERS, cannot_encode
+from dicom.errors import DicomError
+from dicom.pixels import PixelDescription
+from dicom.rewriting import Change, Rewritten, rewrite
+from dicom.source import ByteSource
+from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, RLE_LOSSLESS, TransferSyntax
+
+TARGETS: Sequence[TransferSyntax] = (EXPLICIT_VR_LITTLE_ENDIAN, *(BY_UID[uid] for uid in ENCODERS))
+_NUMBER_OF_FRAMES, _PHOTOMETRIC_INTERPRETATION, _PLANAR_CONFIGURATION = 0x00280008, 0x00280004, 0x00280006
+_LOSSY_IMAGE_COMPRESSION = 0x00282110
+_TAGS = {keyword: tag for tag, keyword in PIXEL_DATA.items()}
+_SHARED_CHROMINANCE = ("_422", "_420")
+_FLOATS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
+
+
+@dataclass(frozen=True, slots=True)
+class Transcoded:
+    """An object on its way out, its first frame made: a ``payload`` if its length is known before, else ``pieces``."""
+
+    payload: Payload | None
+    pieces: Callable[[], Iterator[bytes]]
+
+    @property
+    def length(self) -> int | None:
+        """Bytes, if they can be known before they are made."""
+        return self.payload.length if self.payload is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    length: int
+    part: Callable[[int, int], Iterator[bytes]]
+
+
+def cannot_give(instance: Located, target: TransferSyntax) -> str:
+    """Why ``instance``, and its frames, can't be given in ``target``; "" where they can, as far as its header tells."""
+    stored, pixels = instance.transfer_syntax, instance.pixels
+    if target == stored:
+        return ""
+    if target not in TARGETS:
+        return "objects are not written in this transfer syntax"
+    if pixels is None:
+        return "the instance has no pixel data" if target.encapsulated else ""
+    if not target.encapsulated and not stored.encapsulated:
+        return ""
+    if stored.uid not in DECODERS:
+        return f"{stored.name} is not decoded"
+    if not target.encapsulated:
+        return ""
+    if stored.lossless and pixels.photometric_interpretation.endswith(_SHARED_CHROMINANCE):
+        return (
+            f"(0028,0004) PhotometricInterpretation is {pixels.photometric_interpretation[:16]}: colours would change"
+        )
+    return cannot_encode(target.uid, pixels)
+
+
+def transcode(instance: Located, target: TransferSyntax) -> Transcoded:
+    """``instance`` as a Part 10 object in ``target``, one of ``TARGETS`` but the stored one.
+
+    Raises ``NotRenderable`` with the reason where that can't be, ``ArchiveUnavailable``.
+    """
+    if reason := cannot_give(instance, target):
+        raise NotRenderable(reason)
+    stored, pixels = instance.transfer_syntax, instance.pixels
+    if pixels is None or not (stored.encapsulated or target.encapsulated):
+        data_set = inflated(instance.object_key, instance.object_size) if stored.deflated else None
+        whole = _rewrite(instance, data_set, target, {}, cut_pixels=False)
+        return _measured([_layout(whole.before), _layout(whole.after)])
+    try:
+        frames = frames_of(instance)
+    except NotFound as error:
+        raise NotRenderable("the pixel data have no frames that could be decoded") from error
+    whole = _rewrite(instance, frames.inflated, target, _changes(frames, pixels, target), cut_pixels=True)
+    first = frames.transcoded(1, target)
+    tag = _TAGS[pixels.keyword]
+
+    def made(number: int) -> bytes:
+        return first if number == 1 else frames.transcoded(number, target)
+
+    if target.encapsulated:
+        whole.before.start_sequence(tag, "OB")
+        whole.before.start_item(0)
+        return Transcoded(None, lambda: _encapsulated(whole, made, frames.count))
+    bits = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
+    size = -(-bits * frames.count // 8)
+    vr = _FLOATS.get(pixels.keyword, "OB" if pixels.bits_allocated <= 8 else "OW")
+    whole.before.header(tag, vr, even(size))
+    if bits % 8:
+        value = _Segment(size, lambda offset, count: _cut(_packed(made, frames.count, bits), offset, count))
+    else:
+        value = _Segment(size, lambda offset, count: _native(made, bits // 8, offset, count))
+    padding = _Segment(size % 2, lambda offset, count: iter([b"\0"]))
+    return _measured([_layout(whole.before), value, padding, _layout(whole.after)])
+
+
+def _rewrite(
+    instance: Located,
+    data_set: ByteSource | None,
+    target: TransferSyntax,
+    changes: Mapping[int, Change],
+    *,
+    cut_pixels: bool,
+) -> Rewritten:
+    source = StoredSource(instance.object_key, instance.object_size)
+    bits = instance.pixels.bits_allocated if instance.pixels is not None else 16
+    try:
+        return rewrite(
+            source,
+            data_set,
+            instance.transfer_syntax,
+            target.uid,
+            changes,
+            cut_pixels=cut_pixels,
+            bits_allocated=bits,
+        )
+    except DicomError as error:
+        raise NotRenderable(str(error)) from error
+
+
+def _changes(frames: Frames, pixels: PixelDescription, target: TransferSyntax) -> dict[int, Change]:
+    """The attributes that describe the encoding, as they are after it (PS3.3 C.7.6.3, PS3.5 8.2)."""
+    now, changes = described(pixels), dict[int, Change]()
+    if now.photometric_interpretation != pixels.photometric_interpretation:
+        changes[_PHOTOMETRIC_INTERPRETATION] = _text("CS", now.photometric_interpretation)
+    if pixels.samples_per_pixel > 1:
+        by_plane = target == RLE_LOSSLESS or (not target.encapsulated and now.planar_configuration == 1)
+        changes[_PLANAR_CONFIGURATION] = Change("US", pack("<H", by_plane))
+    if frames.count != pixels.number_of_frames:
+        changes[_NUMBER_OF_FRAMES] = _text("IS", str(frames.count))
+    if not frames.instance.transfer_syntax.lossless:
+        changes[_LOSSY_IMAGE_COMPRESSION] = Change("CS", b"01", only_if_absent=True)
+    return changes
+
+
+def _text(vr: str, value: str) -> Change:
+    return Change(vr, value.encode() + b" " * (len(value) % 2))
+
+
+def _encapsulated(whole: Rewritten, made: Callable[[int], bytes], count: int) -> Iterator[bytes]:
+    """Each frame a fragment, behind an empty Basic Offset Table: nobody knows the lengths yet (PS3.5 A.4)."""
+    yield from whole.before.chunks()
+    for number in range(1, count + 1):
+        codestream = made(number)
+        yield pack("<HHI", 0xFFFE, 0xE000, len(codestream)) + codestream
+    yield pack("<HHI", 0xFFFE, 0xE0DD, 0)
+    yield from whole.after.chunks()
+
+
+def _native(made: Callable[[int], bytes], size: int, offset: int, count: int) -> Iterator[bytes]:
+    """``count`` bytes from ``offset`` of frames of ``size`` bytes; only those that are asked for are made."""
+    end = offset + count
+    for number in range(offset // size, -(-end // size)):
+        frame = made(number + 1)
+        if len(frame) != size:
+            raise NotRenderable(f"frame {number + 1}: {size} bytes expected, found {len(frame)}")
+        yield frame[max(0, offset - number * size) : end - number * size]
+
+
+def _packed(made: Callable[[int], bytes], count: int, bits: int) -> Iterator[bytes]:
+    """1-bit frames one after the other without a gap (PS3.5 8.1.1)."""
+    waiting, held = 0, 0
+    for number in range(1, count + 1):
+        waiting |= int.from_bytes(made(number), "little") << held
+        held += bits
+        whole = held // 8 if number < count else -(-held // 8)
+        yield (waiting & ((1 << whole * 8) - 1)).to_bytes(whole, "little")
+        waiting >>= whole * 8
+        held = max(0, held - whole * 8)
+
+
+def _layout(layout: Layout) -> _Segment:
+    return _Segment(layout.size, lambda offset, count: _cut(layout.chunks(), offset, count))
+
+
+def _cut(pieces: Iterator[bytes], offset: int, count: int) -> Iterator[bytes]:
+    """``count`` bytes from ``offset`` of what ``pieces`` are together."""
+    end, position = offset + count, 0
+    for piece in pieces:
+        if position >= end:
+            return
+        if position + len(piece) > offset:
+            yield piece[max(0, offset - position) : end - position]
+        position += len(piece)
+
+
+def _measured(segments: Sequence[_Segment]) -> Transcoded:
+    """Segments one after the other as a payload of which any part can be had."""
+
+    def part(offset: int, count: int) -> Iterator[bytes]:
+        end, position = offset + count, 0
+        for segment in segments:
+            begin, stop = max(offset - position, 0), min(end - position, segment.length)
+            if begin < stop:
+                yield from segment.part(begin, stop - begin)
+            position += segment.length
+
+    payload = Payload(sum(segment.length for segment in segments), part)
+    return Transcoded(payload, payload.open)
