@@ -24,7 +24,9 @@ class Imported:
 def import_all(candidates: Iterable[Source], record_batch: Record) -> Iterator[Imported]:
     """Store every candidate; yields what became of each, in order. A file that can't be read is refused, not fatal."""
     limits = settings.PACS.limits
-    batching = Batching(limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes)
+    batching = Batching(
+        limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes, limits.archive_bytes
+    )
     under_way: deque[Source] = deque()
 
     def objects() -> Iterator[Iterator[bytes]]:

@@ -2,14 +2,16 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from archive.errors import ArchiveFull, ArchiveUnavailable, UnreadableObject
 from archive.object_store.errors import ObjectStoreError, ObjectStoreFull
 from archive.object_store.port import ObjectStore, Staged
 from dicom.errors import DicomError
 from dicom.part10 import ParsedInstance, parse
+from dicom.preamble import FIRST_ELEMENT, check_start
 
 log = logging.getLogger("archive.store")
 
@@ -101,12 +103,13 @@ class Received:
 class Terms:
     """What an object must be to be taken: at most ``object_bytes`` long, and of a study that the request may add to.
 
-    ``study_instance_uid`` is the one of the request's URL, if it names any.
+    ``study_instance_uid`` is the one of the request's URL, if it names any; ``archive_bytes`` the quota, 0 for none.
     """
 
     object_bytes: int
     study_instance_uid: str | None
-    permitted: Callable[[str], bool]
+    permitted: Callable[[str, str], bool]
+    archive_bytes: int = 0
 
 
 def receive(keeper: ObjectStore, pieces: Iterable[bytes], terms: Terms) -> Received | Stored:
@@ -114,16 +117,41 @@ def receive(keeper: ObjectStore, pieces: Iterable[bytes], terms: Terms) -> Recei
 
     Raises ``ArchiveUnavailable``, ``ArchiveFull``. Who gets a ``Received`` discards it.
     """
+    remaining = iter(pieces)
+    try:
+        start = _start(remaining)
+        if (refusal := _no_object(start, remaining)) is not None:
+            return refusal
+    except UnreadableObject as error:
+        return _unreadable(error)
     with contextlib.ExitStack() as unless_received:
         try:
             staged = keeper.stage()
             unless_received.callback(_discard, staged)
-            refusal = _fill(staged, pieces, terms.object_bytes) or _scan(staged, terms)
+            found = _fill(staged, chain((start,), remaining), terms.object_bytes) or _scan(staged, terms)
         except ObjectStoreError as error:
             raise translated(error) from error
-        if isinstance(refusal, Received):
+        if isinstance(found, Received):
             unless_received.pop_all()
-        return refusal
+        return found
+
+
+def _start(remaining: Iterator[bytes]) -> bytes:
+    """The first pieces, enough of them to tell a Part 10 object (PS3.10 7.1)."""
+    start = b""
+    while len(start) < FIRST_ELEMENT and (piece := next(remaining, None)) is not None:
+        start = start + piece if start else piece
+    return start
+
+
+def _no_object(start: bytes, remaining: Iterator[bytes]) -> Stored | None:
+    """The refusal of what begins like no object: it is drained, and never costs a file."""
+    try:
+        check_start(start)
+    except DicomError as error:
+        size = len(start) + sum(map(len, remaining))
+        return Stored(failure_reason=error.failure_reason, text=str(error), size=size)
+    return None
 
 
 def translated(error: ObjectStoreError) -> ArchiveFull | ArchiveUnavailable:
@@ -145,13 +173,17 @@ def _fill(staged: Staged, pieces: Iterable[bytes], limit: int) -> Stored | None:
             staged.write(piece)
         staged.seal()
     except UnreadableObject as error:
-        return Stored(
-            sop_class_uid=error.sop_class_uid,
-            sop_instance_uid=error.sop_instance_uid,
-            failure_reason=error.failure_reason,
-            text=str(error),
-        )
+        return _unreadable(error)
     return None
+
+
+def _unreadable(error: UnreadableObject) -> Stored:
+    return Stored(
+        sop_class_uid=error.sop_class_uid,
+        sop_instance_uid=error.sop_instance_uid,
+        failure_reason=error.failure_reason,
+        text=str(error),
+    )
 
 
 def _scan(staged: Staged, terms: Terms) -> Received | Stored:
@@ -163,7 +195,7 @@ def _scan(staged: Staged, terms: Terms) -> Received | Stored:
     if terms.study_instance_uid is not None and parsed.study_instance_uid != terms.study_instance_uid:
         text = "Study Instance UID (0020,000D) is not that of the request's URL"
         return received.refused(DATA_SET_MISMATCH, text)
-    if not terms.permitted(parsed.study_instance_uid):
+    if not terms.permitted(parsed.study_instance_uid, parsed.sop_class_uid):
         return received.refused(NOT_AUTHORIZED, "you may not store into this study")
     for keyword, tag in _IDENTIFIERS.items():
         if len(parsed.values[keyword].encode()) > LONGEST_IDENTIFIER:

@@ -23,6 +23,7 @@ from archive.intake import (
     COERCION,
     DUPLICATE_SOP_INSTANCE,
     NOT_AUTHORIZED,
+    OUT_OF_RESOURCES,
     Received,
     Stored,
     Terms,
@@ -32,6 +33,7 @@ from archive.intake import (
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
 from archive.object_store.port import ObjectStore
+from archive.quota import check_quota, without_room
 
 __all__ = ["Batching", "Record", "Stored", "store"]
 
@@ -42,15 +44,21 @@ _COLLISIONS = (DeadlockDetected, SerializationFailure)
 _ATTEMPTS = 5
 # Bytes of memory that one byte of metadata costs until its batch is written.
 _METADATA_WEIGHT = 8
+# A refusal takes no room worth speaking of until its batch is recorded, which costs a transaction.
+_MOST_REFUSALS = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """How much is gathered before it is made durable and visible together, and how large one object may be."""
+    """How much is gathered before it is made durable and visible together, and how large one object may be.
+
+    ``archive_bytes`` is the quota of the whole archive, 0 for none.
+    """
 
     instances: int
     total_bytes: int
     object_bytes: int
+    archive_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +78,34 @@ def store(
     batching: Batching,
     record: Record,
     study_instance_uid: str | None = None,
-    permitted: Callable[[str], bool] = lambda study_instance_uid: True,
+    permitted: Callable[[str, str], bool] = lambda study_instance_uid, sop_class_uid: True,
 ) -> Iterator[Stored]:
     """Store each of ``objects`` (the pieces of one Part 10 object), in order; yields one ``Stored`` for each.
 
-    ``study_instance_uid`` refuses objects of other studies (PS3.18 10.5.1.1), ``permitted`` those of studies that the
-    caller may not add to. ``record`` is called with the outcome of each batch, inside the transaction that makes it
-    visible; it may be called again if that transaction has to be repeated. Raises ``ArchiveUnavailable`` or
-    ``ArchiveFull`` when a batch could not be stored; batches before it stay. An error raised by ``objects`` itself
-    discards what is not yet durable.
+    ``study_instance_uid`` refuses objects of other studies (PS3.18 10.5.1.1), ``permitted`` those of studies and SOP
+    classes that the caller may not add. ``record`` is called with the outcome of each batch, inside the transaction
+    that makes it visible; it may be called again if that transaction has to be repeated. Raises ``ArchiveUnavailable``
+    or ``ArchiveFull`` when a batch could not be stored; batches before it stay. An error raised by ``objects`` itself
+    discards what is not yet durable. Objects that the quota leaves no room for are refused one by one; where there is
+    no room at all ``ArchiveFull`` is raised before the first.
     """
+    check_quota(batching.archive_bytes)
     keeper = object_store()
-    terms = Terms(batching.object_bytes, study_instance_uid, permitted)
+    terms = Terms(batching.object_bytes, study_instance_uid, permitted, batching.archive_bytes)
     batch: list[Received | Stored] = []
+    waiting = gathered = 0
     try:
         for pieces in objects:
-            batch.append(receive(keeper, pieces, terms))
-            waiting = _received(batch)
-            # Metadata wait in memory: those of a deflated object can be far larger than the object itself.
-            gathered = sum(item.staged.size + _METADATA_WEIGHT * len(item.parsed.json_text) for item in waiting)
-            full = gathered >= batching.total_bytes
-            if len(batch) >= batching.instances or full:
+            item = receive(keeper, pieces, terms)
+            batch.append(item)
+            if isinstance(item, Received):
+                waiting += 1
+                # Metadata wait in memory: those of a deflated object can be far larger than the object itself.
+                gathered += item.staged.size + _METADATA_WEIGHT * len(item.parsed.json_text)
+            full = waiting >= batching.instances or gathered >= batching.total_bytes
+            if full or len(batch) >= _MOST_REFUSALS:
                 yield from _flush(keeper, batch, record, terms)
-                batch = []
+                batch, waiting, gathered = [], 0, 0
         if batch:
             yield from _flush(keeper, batch, record, terms)
     finally:
@@ -125,6 +138,13 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
     for item in received:
         if item.uid not in known:
             fresh.setdefault(item.uid, item)
+    if full := without_room(terms.archive_bytes, {uid: item.staged.size for uid, item in fresh.items()}):
+        text = f"the archive's quota of {terms.archive_bytes} bytes leaves no room for it"
+        batch = [
+            item.refused(OUT_OF_RESOURCES, text) if isinstance(item, Received) and item.uid in full else item
+            for item in batch
+        ]
+        fresh = {uid: item for uid, item in fresh.items() if uid not in full}
     folder = datetime.now(UTC).strftime("instances/%Y/%m/%d/%H-%M")
     keys = {uid: f"{folder}/{uuid4().hex}.dcm" for uid in fresh}
     objects = [StoredObject(i.parsed, keys[uid], i.staged.size, i.staged.sha256) for uid, i in fresh.items()]
@@ -211,7 +231,7 @@ def _settled(item: Received, first: bool, indexed: Indexed, there: dict[str, _Kn
         text = "the study is already known under another Patient ID (0010,0020) or issuer; it stays with that patient"
         return item.warned(COERCION, text)
     known = there[item.uid]
-    if not terms.permitted(known.study_instance_uid):
+    if not terms.permitted(known.study_instance_uid, item.parsed.sop_class_uid):
         # That the UID exists in somebody else's study is none of the caller's business.
         return item.refused(NOT_AUTHORIZED, "you may not store this instance")
     if item.staged.sha256 == known.sha256:

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dicom.errors import CannotDecode
+from dicom.limits import in_force
 from dicom.precincts import Grid, check_precincts
 
-# A frame in one tile is the rule. Each tile costs the J2K decoder some KiB before the first sample is read.
-MAXIMUM_TILES = 8192
-# A scan of a few bytes costs a progressive JPEG decoder a pass over the whole image.
-MAXIMUM_SCANS = 100
-# Samples times scans: the usual ten scans of the largest frame that is decoded.
-MAXIMUM_SCANNED = 10 << 27
+# Samples times scans may be those of the largest frame that is decoded in this usual number of scans.
+_USUAL_SCANS = 10
 
 _SOF_MARKERS = frozenset({0xC0, 0xC1, 0xC2, 0xC3, 0xC5, 0xC6, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCE, 0xCF, 0xF7})
 _STANDALONE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})
@@ -78,10 +75,12 @@ def read_jpeg_header(codestream: bytes) -> CodestreamHeader:
                 raise CannotDecode("the JPEG codestream is truncated: no end of image after the last scan")
             rows, columns = int.from_bytes(segment[1:3], "big"), int.from_bytes(segment[3:5], "big")
             scans = codestream.count(b"\xff\xda")
-            if scans > MAXIMUM_SCANS or scans * rows * columns * components > MAXIMUM_SCANNED:
+            limits = in_force()
+            scanned = _USUAL_SCANS * limits.frame_samples
+            if scans > limits.jpeg_scans or scans * rows * columns * components > scanned:
                 raise CannotDecode(
                     f"the JPEG codestream has {scans} scans of {rows} rows, {columns} columns: more than "
-                    f"{MAXIMUM_SCANS}, or than {MAXIMUM_SCANNED} samples in all"
+                    f"{limits.jpeg_scans}, or than {scanned} samples in all"
                 )
             # Huffman codes have a bit at least: one for each lossless sample, one for each block of 64 in a DCT
             bits = rows * columns * components if marker == _SOF_LOSSLESS else rows * columns // 64
@@ -124,8 +123,8 @@ def _jpeg_segments(codestream: bytes) -> Iterator[tuple[int, bytes]]:
 def read_jpeg_2000_header(codestream: bytes) -> CodestreamHeader:
     """The SIZ segment of a JPEG 2000 or HTJ2K codestream, bare or (against PS3.5 A.4.4) in JP2 boxes.
 
-    Raises CannotDecode when it is none, is cut off before its end of codestream, has more tiles than MAXIMUM_TILES,
-    or more precincts, code-blocks and packets than `dicom.precincts` allows.
+    Raises CannotDecode when it is none, is cut off before its end of codestream, has too many tiles, or more
+    precincts, code-blocks and packets than `dicom.precincts` allows.
     """
     start = _jpeg_2000_start(codestream) if codestream.startswith(_JP2_SIGNATURE) else 0
     if start < 0 or codestream[start : start + 4] != b"\xff\x4f\xff\x51":
@@ -144,8 +143,9 @@ def read_jpeg_2000_header(codestream: bytes) -> CodestreamHeader:
     if grid.across < 1 or grid.down < 1:
         raise CannotDecode("the tiles of the JPEG 2000 codestream lie outside its image")
     tiles = grid.across * grid.down
-    if tiles > MAXIMUM_TILES:
-        raise CannotDecode(f"the JPEG 2000 codestream has {tiles} tiles, at most {MAXIMUM_TILES} are decoded")
+    limits = in_force()
+    if tiles > limits.jpeg_2000_tiles:
+        raise CannotDecode(f"the JPEG 2000 codestream has {tiles} tiles, at most {limits.jpeg_2000_tiles} are decoded")
     if _EOI not in codestream[-64:]:
         raise CannotDecode("the JPEG 2000 codestream is truncated: no end of codestream")
     check_precincts(codestream, end, grid)

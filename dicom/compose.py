@@ -15,7 +15,7 @@ from pydicom.datadict import dictionary_keyword
 
 from dicom.bulk_parts import BulkPart, DoesNotMatch, PixelPart, is_little_endian, media_type_of, pixel_part
 from dicom.element_writer import LONGEST, Layout, Sink, even, file_meta, frame_offsets
-from dicom.elements import MAX_DEPTH, MAX_ELEMENTS, MAX_INLINE_BYTES, PIXEL_DATA
+from dicom.elements import PIXEL_DATA
 from dicom.errors import (
     DATA_SET_DOES_NOT_MATCH,
     InvalidIdentifier,
@@ -25,6 +25,7 @@ from dicom.errors import (
 )
 from dicom.instance import Warning_
 from dicom.json_values import BINARY, VRS, dictionary_vrs, text_values, value_field
+from dicom.limits import in_force
 from dicom.memory_source import MemorySource
 from dicom.pixel_module import BITS_ALLOCATED, describe_pixels, number_of
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, OCTET_STREAM
@@ -98,6 +99,7 @@ class _Composer:
 
     def __init__(self, attributes: Mapping[str, Any], bulk: Bulk) -> None:
         self._bulk = bulk
+        self._limits = in_force()
         self._layout = Layout()
         self._count = 0
         self._warnings: dict[Warning_, None] = {}
@@ -156,8 +158,8 @@ class _Composer:
 
     def _add(self, count: int, place: str) -> None:
         self._count += count
-        if self._count > MAX_ELEMENTS:
-            raise TooComplex(f"more than {MAX_ELEMENTS} attributes and items{place}")
+        if self._count > self._limits.elements:
+            raise TooComplex(f"more than {self._limits.elements} attributes and items{place}")
 
     def _attribute(self, tag: int, attribute: Any, place: str) -> Attribute:
         if not isinstance(attribute, Mapping):
@@ -244,15 +246,15 @@ class _Composer:
                 self._sequence(tag, attribute, depth, place)
             else:
                 self._value(tag, attribute, place)
-            if self._layout.inline > MAX_INLINE_BYTES:
-                raise TooComplex(f"more than {MAX_INLINE_BYTES} bytes of metadata")
+            if self._layout.inline > self._limits.inline_bytes:
+                raise TooComplex(f"more than {self._limits.inline_bytes} bytes of metadata")
 
     def _sequence(self, tag: int, attribute: Attribute, depth: int, place: str) -> None:
         items = attribute.get("Value") or []
         if not isinstance(items, list | tuple) or any(attribute.get(key) is not None for key in _VALUE_KEYS[1:]):
             raise Malformed(f"{describe(tag)}: a list of items was expected{place}")
-        if depth == MAX_DEPTH:
-            raise TooComplex(f"{describe(tag)}: sequences nested deeper than {MAX_DEPTH}")
+        if depth == self._limits.sequence_depth:
+            raise TooComplex(f"{describe(tag)}: sequences nested deeper than {self._limits.sequence_depth}")
         self._add(len(items), place)
         self._layout.start_sequence(tag)
         for number, item in enumerate(items, 1):

@@ -14,18 +14,14 @@ from dicom.errors import InvalidIdentifier, Malformed, TooComplex, Truncated
 from dicom.instance import BulkValue
 from dicom.known import PIXEL_REPRESENTATION, SPECIFIC_CHARACTER_SET, convert, read_known
 from dicom.levels import DataSetLevel, SequenceLevel
+from dicom.limits import in_force
 from dicom.memo import Entry
 from dicom.source import Window
 from dicom.vrs import UNDEFINED, describe
 
-MAX_DEPTH = 100
-MAX_ELEMENTS = 500_000
-MAX_INLINE_BYTES = 32 * 1024 * 1024
 # Of the DICOM JSON of one instance: values grow up to tenfold in it, and a deflated object is up to two hundred times
-# larger than what was sent, so that it may have so much at once and so many bytes for each one that was sent
-MAX_JSON_BYTES = 64 * 1024 * 1024
+# larger than what was sent, so that it may have so much at once and beyond it a multiple of what was sent
 FREE_JSON_BYTES = 4 * 1024 * 1024
-JSON_BYTES_PER_BYTE = 128
 # A value whose JSON is longer becomes bulk data where its VR allows that
 MAX_JSON_VALUE = 64 * 1024
 # What a BulkDataURI is longer by once the UIDs are in it
@@ -68,7 +64,8 @@ class Scan:
         self._count = 0
         self._inline = 0
         self._json = 0
-        self._json_allowed = min(MAX_JSON_BYTES, FREE_JSON_BYTES + JSON_BYTES_PER_BYTE * sent)
+        self._limits = limits = in_force()
+        self._json_allowed = min(limits.json_bytes, FREE_JSON_BYTES + limits.json_ratio * sent)
         self._item_bytes = 0
 
     @property
@@ -191,8 +188,8 @@ class Scan:
 
     def _open(self, data_set: DataSetLevel, tag: int, start: int, end: int, undefined: bool, coding: Coding) -> None:
         sequence = SequenceLevel(data_set, tag, end, undefined, coding)
-        if sequence.depth > MAX_DEPTH:
-            raise TooComplex(f"{describe(tag)}: sequences nested deeper than {MAX_DEPTH}")
+        if sequence.depth > self._limits.sequence_depth:
+            raise TooComplex(f"{describe(tag)}: sequences nested deeper than {self._limits.sequence_depth}")
         self.position = start
         self._level = sequence
 
@@ -335,10 +332,10 @@ class Scan:
     def _add(self, elements: int, inline: int) -> None:
         self._count += elements
         self._inline += inline
-        if self._count > MAX_ELEMENTS:
-            raise TooComplex(f"more than {MAX_ELEMENTS} elements")
-        if self._inline > MAX_INLINE_BYTES:
-            raise TooComplex(f"more than {MAX_INLINE_BYTES} bytes of small values")
+        if self._count > self._limits.elements:
+            raise TooComplex(f"more than {self._limits.elements} elements")
+        if self._inline > self._limits.inline_bytes:
+            raise TooComplex(f"more than {self._limits.inline_bytes} bytes of small values")
 
     def _write(self, written: int) -> None:
         self._json += written

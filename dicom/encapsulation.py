@@ -7,13 +7,9 @@ from dataclasses import dataclass
 from struct import Struct
 
 from dicom.errors import Malformed, TooComplex, Truncated
+from dicom.limits import in_force
 from dicom.source import Window
 
-# A slide of 131,072 x 131,072 pixels in tiles of 256 x 256. Each costs 12 bytes of the frame table, which is loaded for
-# every frame that is read
-MAX_FRAGMENTS = 1 << 18
-# 64-bit offsets go into the Extended Offset Table, so that no real Basic Offset Table is larger
-MAX_OFFSET_TABLE = 4 * MAX_FRAGMENTS
 # Headers that are nearer to each other than this are read together with what lies between them
 NEAR = 4096
 
@@ -34,7 +30,8 @@ class Fragments:
 
 def read_fragments(window: Window, start: int, end: int, what: str) -> Fragments:
     """The fragments of the value that begins at `start` and must be over by `end`; `what` names it in errors."""
-    position, table = _basic_offset_table(window, start, end, what)
+    limits = in_force()
+    position, table = _basic_offset_table(window, start, end, what, limits.fragments)
     origin = position
     offsets, lengths = array("Q"), array("I")
     while True:
@@ -47,14 +44,14 @@ def read_fragments(window: Window, start: int, end: int, what: str) -> Fragments
             raise Truncated(
                 f"{what}: the fragment at byte {position} has {length} bytes, {end - position - 8} are left"
             )
-        if len(offsets) == MAX_FRAGMENTS:
-            raise TooComplex(f"{what}: more than {MAX_FRAGMENTS} fragments")
+        if len(offsets) == limits.fragments:
+            raise TooComplex(f"{what}: more than {limits.fragments} fragments")
         offsets.append(position + 8)
         lengths.append(length)
         position += 8 + length
 
 
-def _basic_offset_table(window: Window, start: int, end: int, what: str) -> tuple[int, tuple[int, ...]]:
+def _basic_offset_table(window: Window, start: int, end: int, what: str, most: int) -> tuple[int, tuple[int, ...]]:
     group, element, length = _header(window, start, end, what)
     if (group, element) == _SEQUENCE_END:
         return start, ()
@@ -62,7 +59,8 @@ def _basic_offset_table(window: Window, start: int, end: int, what: str) -> tupl
         raise Malformed(f"{what}: at byte {start} a Basic Offset Table was expected")
     if start + 8 + length > end:
         raise Truncated(f"{what}: the Basic Offset Table has {length} bytes, {end - start - 8} are left")
-    if length > MAX_OFFSET_TABLE:
+    # 64-bit offsets go into the Extended Offset Table: an entry has four bytes here
+    if length > 4 * most:
         raise TooComplex(f"{what}: a Basic Offset Table of {length} bytes")
     table = array("I", window.source.read_at(start + 8, length // 4 * 4)) if length else ()
     return start + 8 + length, tuple(table)

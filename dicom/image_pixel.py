@@ -11,7 +11,7 @@ from struct import unpack_from
 import orjson
 
 from dicom.elements import PIXEL_DATA, PixelValue, Scan
-from dicom.encapsulation import MAX_FRAGMENTS
+from dicom.limits import in_force
 from dicom.memo import Entry
 from dicom.pixels import PixelDescription
 from dicom.vrs import describe
@@ -24,7 +24,6 @@ EXTENDED_OFFSET_TABLE = 0x7FE00001
 _LARGEST = 0xFFFF  # of a US, which is what all of the numbers are
 _LONGEST_CODE = 16  # PS3.5 6.2: CS
 _MAX_FRAMES = 2**31 - 1
-_MAX_OFFSET_TABLE = 8 * MAX_FRAGMENTS
 _UNSIGNED = frozenset(("US", "UL"))
 _BYTES = frozenset(("OV", "OB", "OW", "OL", "UN"))
 
@@ -102,7 +101,7 @@ def extended_offsets(scan: Scan) -> tuple[int, ...]:
     if bulk is None:
         inline = orjson.loads(b"{%b}" % entry[0])[f"{EXTENDED_OFFSET_TABLE:08X}"].get("InlineBinary", "")
         table = b64decode(inline)
-    elif bulk.length <= _MAX_OFFSET_TABLE:
+    elif bulk.length <= 8 * in_force().fragments:
         table = scan.window.source.read_at(bulk.offset, bulk.length)
     else:
         scan.warn(f"{describe(EXTENDED_OFFSET_TABLE)} is longer than any number of fragments and counts as absent")

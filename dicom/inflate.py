@@ -7,12 +7,11 @@ from tempfile import SpooledTemporaryFile
 from threading import Lock
 
 from dicom.errors import DicomError, Malformed, TooComplex, Truncated
+from dicom.limits import in_force
 from dicom.preamble import read_meta
 from dicom.source import ByteSource
 
-# A stream of zeros deflates a thousandfold, real data sets seldom more than twentyfold; small ones may do as they like
-MAX_INFLATED = 1024 * 1024 * 1024
-MAX_RATIO = 200
+# Small ones may do as they like
 FREE = 16 * 1024 * 1024
 
 _PIECE = 64 * 1024
@@ -74,7 +73,8 @@ def inflate_from(source: ByteSource, start: int) -> InflatedSource:
 
 def _inflate(source: ByteSource, start: int, inflated: InflatedSource) -> None:
     stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    allowed = min(MAX_INFLATED, max(FREE, (source.size - start) * MAX_RATIO))
+    limits = in_force()
+    allowed = min(limits.inflated_bytes, max(FREE, (source.size - start) * limits.inflate_ratio))
     position = start
     while not stream.eof:
         data = stream.unconsumed_tail

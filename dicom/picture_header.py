@@ -19,6 +19,7 @@ from pydicom.tag import BaseTag
 from dicom import vrs
 from dicom.coding import DELIMITERS, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from dicom.errors import Truncated
+from dicom.limits import in_force
 from dicom.preamble import scan_meta
 from dicom.source import ByteSource, Window
 from dicom.transfer_syntaxes import TransferSyntax
@@ -27,7 +28,6 @@ from dicom.vrs import UNDEFINED
 # A lookup table of 65,536 entries of 16 bits takes 128 KiB, as segments perhaps more; the rest are a few numbers
 MAX_TABLE = 512 * 1024
 MAX_VALUE = 4 * 1024
-MAX_DEPTH = 100
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_PIXELS = 0x7FE00008
@@ -160,7 +160,7 @@ class _Walk:
 
     def _items(self, position: int, place: _Place, only: _Only | None = None) -> int:
         """Walk the items of a sequence, or fragments; the position behind them, or behind the only one that counts."""
-        if place.depth > MAX_DEPTH:
+        if place.depth > in_force().sequence_depth:
             raise _Lost
         read, unpack, end = self._window.read, place.coding.item.unpack, place.end
         number = 0

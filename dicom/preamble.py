@@ -67,7 +67,7 @@ def scan_meta(window: Window) -> FileMeta:
 
     The group length is not believed: it is often wrong, and the first element of another group is as good an end.
     """
-    _check_start(window)
+    check_start(window.data)
     position, found = FIRST_ELEMENT, dict[int, str]()
     while window.size - position >= 8 and position < MAX_META:
         head = window.read(position, 12)
@@ -97,10 +97,14 @@ def scan_meta(window: Window) -> FileMeta:
 _DEFAULT = character_set(("",))
 
 
-def _check_start(window: Window) -> None:
-    if window.size == 0:
+def check_start(data: bytes) -> None:
+    """Raises `NotDicom` for what begins like no Part 10 object, or pretends to be something else as well.
+
+    `data` are the first bytes of an object, `FIRST_ELEMENT` of them or all there are.
+    """
+    if not data:
         raise NotDicom("the object is empty")
-    start = window.data[:FIRST_ELEMENT]
+    start = data[:FIRST_ELEMENT]
     if start[PREFIX_OFFSET:] != b"DICM":
         raise NotDicom(f"no DICM prefix at byte {PREFIX_OFFSET}")
     preamble = start[:PREFIX_OFFSET]

@@ -14,13 +14,8 @@ import numpy
 from numpy.typing import NDArray
 
 from dicom.errors import CannotDecode
+from dicom.limits import in_force
 
-# Precincts and code-blocks of all subbands. One costs OpenJPEG up to 800 bytes and 2 microseconds; the largest frame
-# that is decoded has 131,072 code-blocks of 32 x 32 samples, which is smaller than encoders make them.
-MAXIMUM_BLOCKS = 1 << 18
-# Packets (a precinct in one layer), and places that a progression by position looks at to find them. 20 layers of
-# the largest frame in precincts of 128 x 128 are less than a million packets.
-MAXIMUM_PACKETS = 1 << 24
 # T.800 Table A.15
 MAXIMUM_LEVELS = 32
 
@@ -179,12 +174,13 @@ class _Count:
         self.check(grid)
 
     def check(self, grid: Grid) -> None:
-        """Raise CannotDecode beyond a bound."""
+        """Raise CannotDecode beyond a limit."""
         what = f"the JPEG 2000 codestream of {grid.bottom - grid.top} rows, {grid.right - grid.left} columns has more"
-        if self.blocks > MAXIMUM_BLOCKS:
-            raise CannotDecode(f"{what} than {MAXIMUM_BLOCKS} precincts and code-blocks")
-        if max(self.precincts * self.layers, self.places * self.progressions) > MAXIMUM_PACKETS:
-            raise CannotDecode(f"{what} than {MAXIMUM_PACKETS} packets")
+        limits = in_force()
+        if self.blocks > limits.jpeg_2000_blocks:
+            raise CannotDecode(f"{what} than {limits.jpeg_2000_blocks} precincts and code-blocks")
+        if max(self.precincts * self.layers, self.places * self.progressions) > limits.jpeg_2000_packets:
+            raise CannotDecode(f"{what} than {limits.jpeg_2000_packets} packets")
 
 
 def _cells(edges: _Edges, down: int, size: int) -> int:

@@ -12,14 +12,11 @@ from types import MappingProxyType
 from typing import Any, NoReturn
 from xml.parsers import expat
 
-from dicom.elements import MAX_DEPTH, MAX_ELEMENTS
 from dicom.errors import Malformed, TooComplex
+from dicom.limits import in_force
 from dicom.vrs import LONG, SHORT, describe
 from dicom.xml_numbers import FLOATS, INTEGERS, decimal, integer
 from dicom.xml_writer import NAME_COMPONENTS, NAME_GROUPS, NAMESPACE, is_private_creator
-
-MAX_DOCUMENT_BYTES = 32 * 1024 * 1024
-MAX_VALUES = 500_000
 
 Attributes = dict[str, dict[str, Any]]
 
@@ -54,8 +51,9 @@ def from_xml(document: bytes) -> Attributes:
     With or without the namespace. Private attributes written as gggg00ee beside a privateCreator get
     the block that their creator reserved, or the next free one. Raises `Malformed` or `TooComplex`.
     """
-    if len(document) > MAX_DOCUMENT_BYTES:
-        raise TooComplex(f"an XML document of more than {MAX_DOCUMENT_BYTES} bytes")
+    limits = in_force()
+    if len(document) > limits.xml_bytes:
+        raise TooComplex(f"an XML document of more than {limits.xml_bytes} bytes")
     return _Reader().read(document)
 
 
@@ -87,6 +85,7 @@ class _Reader:
     """The state of one document: open elements, and the data sets and attributes among them, outermost first."""
 
     def __init__(self) -> None:
+        self._limits = in_force()
         self._path = [""]
         self._sets: list[_DataSet] = []
         self._open: list[_Attribute] = []
@@ -145,8 +144,8 @@ class _Reader:
         if _TAG.fullmatch(tag) is None:
             self._fail("a tag of eight hexadecimal digits was expected")
         self._attributes += 1
-        if self._attributes > MAX_ELEMENTS:
-            raise TooComplex(f"more than {MAX_ELEMENTS} attributes")
+        if self._attributes > self._limits.elements:
+            raise TooComplex(f"more than {self._limits.elements} attributes")
         self._open.append(_Attribute(tag.upper(), vr, creator))
         if vr not in _VRS:
             self._fail("vr is no VR")
@@ -171,8 +170,8 @@ class _Reader:
             self._number(attribute, attributes.get("number"))
             attribute.values.append({} if name in (_NAME, _ITEM) else None)
         if name == _ITEM:
-            if len(self._sets) > MAX_DEPTH:
-                raise TooComplex(f"sequences nested more than {MAX_DEPTH} deep")
+            if len(self._sets) > self._limits.sequence_depth:
+                raise TooComplex(f"sequences nested more than {self._limits.sequence_depth} deep")
             self._sets.append(_DataSet())
 
     def _number(self, attribute: _Attribute, number: str | None) -> None:
@@ -184,8 +183,8 @@ class _Reader:
         if found < expected or (found > expected and attribute.vr == "SQ"):
             self._fail(f"number {expected} was expected, found {found}")
         self._values += found - expected + 1
-        if self._values > MAX_VALUES:
-            raise TooComplex(f"more than {MAX_VALUES} values")
+        if self._values > self._limits.elements:
+            raise TooComplex(f"more than {self._limits.elements} values")
         attribute.values.extend([None] * (found - expected))
 
     def _characters(self, text: str) -> None:

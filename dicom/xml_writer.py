@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 from pydicom.datadict import dictionary_keyword
 
-from dicom.elements import MAX_DEPTH
 from dicom.errors import Malformed, TooComplex
+from dicom.limits import in_force
 
 NAMESPACE = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
@@ -53,8 +53,9 @@ def to_xml(json_text: bytes) -> bytes:
 def _data_set(out: list[str], attributes: Any, depth: int) -> None:
     if not isinstance(attributes, dict):
         raise Malformed("a DICOM JSON object was expected")
-    if depth > MAX_DEPTH:
-        raise TooComplex(f"sequences nested more than {MAX_DEPTH} deep")
+    limits = in_force()
+    if depth > limits.sequence_depth:
+        raise TooComplex(f"sequences nested more than {limits.sequence_depth} deep")
     creators = _creators(attributes)
     for tag, attribute in attributes.items():
         if not isinstance(attribute, dict):

@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest
 
 from dicomweb.errors import BodyAborted
-
-# Seconds without a single byte after which a client is taken for dead; it occupies a thread.
-SILENCE = 60.0
 
 
 def body_reader(request: HttpRequest) -> Callable[[int], bytes]:
@@ -40,4 +38,6 @@ def body_reader(request: HttpRequest) -> Callable[[int], bytes]:
 def _hang_up_on_silence(request: HttpRequest) -> None:
     connection = request.META.get("gunicorn.socket")
     if connection is not None:
-        connection.settimeout(SILENCE)
+        # A client that is silent for longer is taken for dead: it occupies a thread.
+        limits = settings.PACS.limits
+        connection.settimeout(limits.silence_seconds)

@@ -26,7 +26,6 @@ from dicomweb.multipart import MultipartReader, Part, parse_content_type
 JSON_TYPE: Final = "application/dicom+json"
 XML_TYPE: Final = "application/dicom+xml"
 METADATA: Final = (JSON_TYPE, XML_TYPE)
-LARGEST_METADATA: Final = 64 << 20
 _PIECE: Final = 1 << 20
 _IN_MEMORY: Final = 8 << 20
 _BASE: Final = "http://body.invalid/"  # what relative references in one body are relative to; never fetched
@@ -82,11 +81,11 @@ def _read(
 
 
 def _metadata_text(part: Part, before: int) -> bytes:
-    text = bytearray()
+    text, most = bytearray(), settings.PACS.limits.store_metadata_bytes
     for piece in part.chunks():
         text += piece
-        if before + len(text) > LARGEST_METADATA:
-            raise BadRequest(f"the metadata of one request may have {LARGEST_METADATA} bytes")
+        if before + len(text) > most:
+            raise BadRequest(f"the metadata of one request may have {most} bytes")
     return bytes(text)
 
 

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from access.authentication import principal_of
 from access.policy import may_store
 from access.roles import Permission
-from archive.errors import UnreadableObject
-from archive.intake import COERCION
+from archive.errors import ArchiveFull, UnreadableObject
+from archive.intake import COERCION, OUT_OF_RESOURCES
 from archive.store import Batching, Stored, store
 from audit import kinds
 from audit.kinds import Outcome
@@ -24,7 +24,7 @@ from dicom.xml import to_xml
 from dicomweb.body import body_reader
 from dicomweb.composed import METADATA, composed_objects
 from dicomweb.data_sets import JSON, SINGLE_XML
-from dicomweb.errors import BadRequest, UnsupportedMediaType
+from dicomweb.errors import BadRequest, TooLarge, UnsupportedMediaType
 from dicomweb.media_types import choose
 from dicomweb.multipart import Limits, MediaTypeError, MultipartReader, Part, parse_content_type
 from dicomweb.store_answer import response_body, status_of
@@ -56,8 +56,8 @@ class StoreView(DicomwebView):
         principal = principal_of(request)
 
         @cache
-        def permitted(study_instance_uid: str) -> bool:
-            return may_store(principal, study_instance_uid)
+        def permitted(study_instance_uid: str, sop_class_uid: str) -> bool:
+            return may_store(principal, study_instance_uid, sop_class_uid)
 
         coercions: dict[str, tuple[Coercion, ...]] = {}
         stored = list(
@@ -65,12 +65,20 @@ class StoreView(DicomwebView):
                 _objects(request._request, limits.store_parts, coercions),
                 study_instance_uid=study,
                 permitted=permitted,
-                batching=Batching(limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes),
+                batching=Batching(
+                    limits.store_batch_instances,
+                    limits.store_batch_bytes,
+                    limits.store_part_bytes,
+                    limits.archive_bytes,
+                ),
                 record=lambda batch: self._record_batch(request, batch),
             )
         )
         if not stored:
             raise BadRequest("the body holds no instance")
+        if all(s.failure_reason == OUT_OF_RESOURCES for s in stored):
+            # What was too large was never read as far as its UIDs; for the others the quota left no room.
+            raise (ArchiveFull if any(s.sop_instance_uid for s in stored) else TooLarge)(stored[0].text)
         stored = [_with_coercions(s, coercions) for s in stored]
         body = orjson.dumps(response_body(stored, dicomweb_root(request), coercions))
         chosen = choose(request.headers.get("Accept"), None, (JSON, SINGLE_XML))
@@ -94,6 +102,8 @@ class StoreView(DicomwebView):
 def _objects(request: HttpRequest, most: int, coercions: dict[str, tuple[Coercion, ...]]) -> Iterator[Iterable[bytes]]:
     """The instances of the body, each as a stream of pieces. Raises ``UnsupportedMediaType``, ``MultipartError``."""
     media_type = parse_content_type(request.META.get("CONTENT_TYPE", ""))
+    if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise UnsupportedMediaType("Content-Encoding: a body without content coding is expected")
     read = body_reader(request)
     if media_type.type == DICOM:
         return iter([iter(lambda: read(READ), b"")])

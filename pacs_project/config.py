@@ -1,11 +1,14 @@
 """Configuration: one typed object read from the environment (``PACS_...``), secrets files and defaults."""
 
 import os
+import re
 import secrets
+from dataclasses import fields
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -14,6 +17,8 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+
+from dicom.limits import Limits as DicomLimits
 
 BASE = Path(__file__).resolve().parent.parent
 
@@ -29,20 +34,60 @@ class S3Config(BaseModel):
     prefix: str = ""
 
 
+_OF_DICOM = DicomLimits()
+
+
 class Limits(BaseModel):
-    """What one request may ask for, in bytes, seconds and counts."""
+    """What one request may ask for, in bytes, seconds and counts, and what one object may be (``dicom.limits``)."""
 
     store_part_bytes: int = 4 << 30
     store_parts: int = 100_000
     store_batch_instances: int = 64
     store_batch_bytes: int = 256 << 20
+    store_metadata_bytes: int = Field(default=64 << 20, ge=1)
     search_limit: int = 10_000
     search_default_limit: int = 1_000
+    search_parameters: int = Field(default=500, ge=1)
+    search_value_characters: int = Field(default=4096, ge=64)
     frames_per_request: int = 10_000
+    pictures_per_request: int = Field(default=1_000, ge=1)
+    picture_header_bytes: int = Field(default=64 << 20, ge=1)
+    decodings: int = Field(default=2, ge=1)
+    decoding_wait_seconds: float = Field(default=30, ge=0)
+    frame_cache_bytes: int = 64 << 20
     commitment_references: int = 10_000
     commitment_bytes: int = 4 << 20
     statement_seconds: int = 30
     search_seconds: int = 5
+    silence_seconds: int = Field(default=60, ge=1)
+    archive_bytes: int = Field(default=0, ge=0)
+    sequence_depth: int = Field(default=_OF_DICOM.sequence_depth, ge=1, le=200)
+    elements: int = Field(default=_OF_DICOM.elements, ge=1000)
+    inline_bytes: int = Field(default=_OF_DICOM.inline_bytes, ge=1 << 20)
+    json_bytes: int = Field(default=_OF_DICOM.json_bytes, ge=1 << 20)
+    json_ratio: int = Field(default=_OF_DICOM.json_ratio, ge=1)
+    xml_bytes: int = Field(default=_OF_DICOM.xml_bytes, ge=1 << 20)
+    fragments: int = Field(default=_OF_DICOM.fragments, ge=1)
+    inflated_bytes: int = Field(default=_OF_DICOM.inflated_bytes, ge=1 << 20)
+    inflate_ratio: int = Field(default=_OF_DICOM.inflate_ratio, ge=1)
+    frame_samples: int = Field(default=_OF_DICOM.frame_samples, ge=1)
+    frame_bytes: int = Field(default=_OF_DICOM.frame_bytes, ge=1)
+    jpeg_scans: int = Field(default=_OF_DICOM.jpeg_scans, ge=1)
+    jpeg_2000_tiles: int = Field(default=_OF_DICOM.jpeg_2000_tiles, ge=1)
+    jpeg_2000_blocks: int = Field(default=_OF_DICOM.jpeg_2000_blocks, ge=1)
+    jpeg_2000_packets: int = Field(default=_OF_DICOM.jpeg_2000_packets, ge=1)
+
+    def of_dicom(self) -> DicomLimits:
+        """Those of one object or frame, in the form that the room ``dicom`` knows."""
+        return DicomLimits(**{field.name: getattr(self, field.name) for field in fields(DicomLimits)})
+
+
+class AuditConfig(BaseModel):
+    """Where the signed checkpoints of the access trail go, and who signs them."""
+
+    checkpoints: Path | None = None
+    checkpoint_seconds: int = Field(default=60, ge=1)
+    key: Path | None = None
 
 
 class Config(BaseSettings):
@@ -66,12 +111,14 @@ class Config(BaseSettings):
     idle_minutes: float = 15
     session_hours: int = 12
     access_token_seconds: int = 900
+    time_zone: str = Field(default="", description="of studies that name none: IANA name or offset, such as +0100")
     debug: bool = False
     delete_grace_days: float = Field(default=7, ge=0, description="days in which a deletion can be taken back")
     commitment_reads_objects: bool = Field(
         default=False, description="storage commitment compares the SHA-256 of each object, not only its size"
     )
     limits: Limits = Limits()
+    audit: AuditConfig = AuditConfig()
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -80,6 +127,16 @@ class Config(BaseSettings):
             if proxy != "unix":
                 ip_network(proxy, strict=False)
         return proxies
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        if name and not re.fullmatch(r"[+-](0[0-9]|1[0-4])[0-5][0-9]", name):
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, OSError) as error:
+                raise ValueError("expected an IANA name that this machine knows, or an offset like +0100") from error
+        return name
 
     @classmethod
     def settings_customise_sources(

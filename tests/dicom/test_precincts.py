@@ -14,6 +14,7 @@ from dicom import transfer_syntaxes as ts
 from dicom.codecs import decode_frame
 from dicom.codestream import read_jpeg_2000_header
 from dicom.errors import CannotDecode
+from dicom.limits import Limits
 from dicom.pixels import PixelDescription
 
 SYNTAXES = [
@@ -104,6 +105,17 @@ def test_many_tiles_with_headers_of_their_own_are_read_in_time() -> None:
     with pytest.raises(CannotDecode, match="precincts"):
         read_jpeg_2000_header(made)
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("limits", "what"), [(Limits(jpeg_2000_blocks=9), "9 prec"), (Limits(jpeg_2000_packets=9), "9 pack")]
+)
+def test_bounds_are_those_of_the_installation(monkeypatch: pytest.MonkeyPatch, limits: Limits, what: str) -> None:
+    made = codestream(siz(640, 640), cod(precincts=b"\x77"))
+    assert read_jpeg_2000_header(made).rows == 640
+    monkeypatch.setattr("dicom.limits._in_force", limits)
+    with pytest.raises(CannotDecode, match=what):
+        read_jpeg_2000_header(made)
 
 
 HONEST = {

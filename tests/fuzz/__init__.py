@@ -1,0 +1,1 @@
+"""Whatever bytes a client sends: readers answer, or refuse with an error of their own. `python -m tests.fuzz.run`."""
