@@ -12,6 +12,9 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from rest_framework.exceptions import AuthenticationFailed
 
 from access.authentication import authenticate, challenge, forget
+from access.link_door import is_open_to_links, mounted_link, record_out_of_place
+from access.links import PAGE
+from access.principal import Principal
 from access.trail import event
 from audit.kinds import SIGN_OUT
 from audit.record import AuditUnavailable, record
@@ -49,25 +52,39 @@ class SignInRequired:
         if getattr(view, _OPEN, False):
             return None
         try:
-            if authenticate(request) is not None:
-                return None
+            principal = authenticate(request)
+            if principal is not None:
+                return None if principal.kind != "link" or is_open_to_links(view) else _out_of_place(request, principal)
             detail = "sign in, or send a Bearer token"
         except AuthenticationFailed as error:
             detail = str(error.detail)
         return refuse(request, detail)
 
 
+def _out_of_place(request: HttpRequest, principal: Principal) -> HttpResponse:
+    """403 for the holder of a share link outside of what is for links, with its event."""
+    record_out_of_place(request, principal)
+    return problem(403, "Forbidden", "forbidden", "share links do not open this")
+
+
 def refuse(request: HttpRequest, detail: str) -> HttpResponse:
     """The answer to somebody unknown."""
-    page = "text/html" in request.headers.get("Accept", "") and not request.path.startswith(settings.API_PREFIXES)
+    page = "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith(settings.API_PREFIXES)
     if page and "Authorization" not in request.headers:
+        if mounted_link(request):
+            return HttpResponseRedirect(PAGE)
         there = request.get_full_path() if request.method in ("GET", "HEAD") else settings.LOGIN_REDIRECT_URL
         return HttpResponseRedirect(f"{settings.LOGIN_URL}?{urlencode({'next': there})}")
-    problem = {"type": "about:blank", "title": "Unauthorized", "status": 401, "detail": detail}
-    response = JsonResponse(problem, status=401, content_type="application/problem+json")
+    response = problem(401, "Unauthorized", "not-authenticated", detail)
     response["WWW-Authenticate"] = challenge(request)
-    response["Cache-Control"] = "no-store"
     return response
+
+
+def problem(status: int, title: str, code: str, detail: str) -> HttpResponse:
+    """Problem details (RFC 9457) that nobody keeps."""
+    body = {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    headers = {"Cache-Control": "no-store"}
+    return JsonResponse(body, status=status, content_type="application/problem+json", headers=headers)
 
 
 class AbsoluteSessionLimit:
@@ -81,7 +98,8 @@ class AbsoluteSessionLimit:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """End the session or renew it, then pass on."""
-        if settings.SESSION_COOKIE_NAME in request.COOKIES and "Authorization" not in request.headers:
+        by_session = "Authorization" not in request.headers and not mounted_link(request)
+        if by_session and settings.SESSION_COOKIE_NAME in request.COOKIES:
             self._look_at(request)
         return self.get_response(request)
 

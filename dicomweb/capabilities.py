@@ -24,13 +24,14 @@ from dicomweb.bulkdata import RetrieveBulkData
 from dicomweb.change_feed import ChangeFeed, LatestChange
 from dicomweb.commitment import Commitment
 from dicomweb.data_sets import FORMS, JSON, SINGLE_XML
+from dicomweb.extended_tags import ManageTags, ReadTags
 from dicomweb.frames import RetrieveFrames
 from dicomweb.media_types import Representation
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchView
 from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
-from dicomweb.rendered_sets import PICTURES, RetrieveRenderedSet
+from dicomweb.rendered_sets import PICTURES, RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.stow import StoreView
 from dicomweb.view import DicomwebView, dicomweb_root
 from dicomweb.wado import RetrieveInstances
@@ -41,13 +42,15 @@ NAMESPACE = "http://wadl.dev.java.net/2009/02"
 WADL = Representation("application/vnd.sun.wadl+xml", None, multipart=False)
 # `choose` knows application/json by this name; the answer says application/json.
 _AS_JSON = Representation("application/dicom+json", None, multipart=False)
-METHODS = ("get", "post", "delete")
+METHODS = ("get", "post", "patch", "delete")
 _VERBS = {
     Permission.SEARCH: "SearchFor",
     Permission.RETRIEVE: "Retrieve",
     Permission.STORE: "Store",
     Permission.DELETE: "Delete",
 }
+# Of what is managed
+_CHANGES = {"get": "Retrieve", "post": "Declare", "patch": "Change", "delete": "Remove"}
 _LEVELS: Sequence[Level] = ("patient", "study", "series", "instance")
 _DICOM = tuple(Representation("application/dicom", None, multipart) for multipart in (True, False))
 _PICTURES = tuple(Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif"))
@@ -62,12 +65,15 @@ _OFFERED: Mapping[type, Sequence[Representation]] = {
     RetrieveBulkData: _OCTETS,
     RetrievePixelData: _OCTETS[:1],
     RetrieveRendered: _PICTURES,
+    RetrieveRenderedFrames: (*_PICTURES, *PICTURES),
     RetrieveRenderedSet: PICTURES,
     RetrieveThumbnail: _PICTURES[:1],
     WadoUri: (*_PICTURES, _DICOM[1]),
     ChangeFeed: (Representation("application/json", None, multipart=False),),
     LatestChange: (Representation("application/json", None, multipart=False),),
     Commitment: (JSON,),
+    ReadTags: (Representation("application/json", None, multipart=False),),
+    ManageTags: (Representation("application/json", None, multipart=False),),
 }
 _TAKEN: Mapping[type, Sequence[str]] = {
     StoreView: (
@@ -77,6 +83,7 @@ _TAKEN: Mapping[type, Sequence[str]] = {
         "application/dicom",
     ),
     Commitment: ("application/dicom+json",),
+    ManageTags: ("application/json",),
 }
 
 
@@ -152,27 +159,34 @@ def as_json(element: Element) -> dict[str, Any]:
     return found | ({"text": element.text} if element.text else {})
 
 
-def _describe(node: Element, entry: URLPattern, method: str, owner: type[DicomwebView]) -> None:
+def method_id(entry: URLPattern, method: str, owner: type[DicomwebView]) -> str:
+    """A name of its own for each method: ``SearchForStudies``."""
     name = "".join(word.capitalize() for word in (entry.name or "").split("-"))
     # Whoever may store may read what became of it.
     stored = method == "get" and owner.permission is Permission.STORE
+    if owner.permission is Permission.MANAGE:
+        return f"{_CHANGES[method]}{name}"
     verb = _VERBS[Permission.RETRIEVE if stored else owner.permission]
-    element = SubElement(node, "method", name=method.upper(), id=f"{verb}{name}")
+    return f"{verb}{name}"
+
+
+def _describe(node: Element, entry: URLPattern, method: str, owner: type[DicomwebView]) -> None:
+    element = SubElement(node, "method", name=method.upper(), id=method_id(entry, method, owner))
     request, response = SubElement(element, "request"), SubElement(element, "response")
     view = entry.callback.view_class  # type: ignore[attr-defined]
-    declared = _declared(view, owner, method)
-    offers = _content_types(owner, method, declared)
+    told = declared(view, owner, method)
+    offers = content_types(owner, method, told)
     if offers:
         accept = SubElement(request, "param", name="Accept", style="header", default=offers[0])
         for offer in offers:
             SubElement(accept, "option", value=offer)
             SubElement(response, "representation", mediaType=offer)
-    queries = {parameter.name for parameter in declared.get_override_parameters()} if declared else set()
+    queries = {parameter.name for parameter in told.get_override_parameters()} if told else set()
     if method == "get" and issubclass(view, SearchView):
         queries |= _search_names(view.level)
     for query in sorted(queries):
         SubElement(request, "param", name=query, style="query")
-    for media_type in next((_TAKEN[each] for each in owner.__mro__ if each in _TAKEN), ()) if method == "post" else ():
+    for media_type in taken(owner) if method in ("post", "patch") else ():
         SubElement(request, "representation", mediaType=media_type)
     response.set("status", "204" if method == "delete" else "200")
 
@@ -184,7 +198,8 @@ def _search_names(level: Level) -> set[str]:
     return {name for each in matched for name in (each.keyword, each.tag)} | {"ModalitiesInStudy", "00080061"}
 
 
-def _content_types(owner: type[DicomwebView], method: str, declared: Any) -> list[str]:
+def content_types(owner: type[DicomwebView], method: str, declared: Any) -> list[str]:
+    """What a method answers with, in the server's order of preference; ``declared`` as of the function below."""
     offers = next((_OFFERED[each] for each in owner.__mro__ if each in _OFFERED), None)
     if offers is not None:
         return [
@@ -196,7 +211,12 @@ def _content_types(owner: type[DicomwebView], method: str, declared: Any) -> lis
     return [status[1] for status in responses if isinstance(status, tuple)]
 
 
-def _declared(view: type[DicomwebView], owner: type[DicomwebView], method: str) -> Any:
+def taken(owner: type[DicomwebView]) -> Sequence[str]:
+    """The media types of the bodies that a resource takes."""
+    return next((_TAKEN[each] for each in owner.__mro__ if each in _TAKEN), ())
+
+
+def declared(view: type[DicomwebView], owner: type[DicomwebView], method: str) -> Any:
     """What ``extend_schema`` was told about a method, or else about its class; ``None`` if nothing."""
     schema = getattr(getattr(owner, method), "kwargs", {}).get("schema")
     if schema is None and issubclass(owner, SearchView):

@@ -29,9 +29,9 @@ def response_body(stored: Sequence[Stored], root: str, coercions: Coercions | No
     studies = {s.study_instance_uid for s in kept}
     named = [s for s in stored if s.failure_reason is not None and s.sop_instance_uid]
     nameless = [s for s in stored if s.failure_reason is not None and not s.sop_instance_uid]
-    body: dict[str, Any] = {}
-    if len(studies) == 1:
-        body["00081190"] = {"vr": "UR", "Value": [f"{root}/studies/{studies.pop()}"]}
+    # Type 2: there, but without a value where the request was not about one study.
+    url = {"Value": [f"{root}/studies/{studies.pop()}"]} if len(studies) == 1 else {}
+    body: dict[str, Any] = {"00081190": {"vr": "UR"} | url}
     sequences = {
         "00081198": [_identified(s) | _failure(s) for s in named],
         "00081199": [

@@ -2,17 +2,20 @@
 
 from django.urls import URLPattern, path, register_converter
 
+from access.link_door import open_to_links
 from dicom.uids import UID_PATTERN
 from dicomweb.bulkdata import RetrieveBulkData
+from dicomweb.bulkdata_sets import RetrieveBulkDataSet
 from dicomweb.capabilities import Capabilities
 from dicomweb.change_feed import ChangeFeed, LatestChange
 from dicomweb.commitment import Commitment
+from dicomweb.extended_tags import ExtendedTagErrors, ExtendedTagOperation, ExtendedTagResource, ExtendedTags
 from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchInstances, SearchSeries
 from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
-from dicomweb.rendered_sets import RetrieveRenderedSet
+from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.studies import SeriesOrInstance, Studies, Study
 from dicomweb.wado_uri import WadoUri
 
@@ -46,6 +49,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_STUDY}/thumbnail", RetrieveThumbnail.as_view(), name="study-thumbnail"),
     path(f"{_STUDY}/rendered", RetrieveRenderedSet.as_view(), name="study-rendered"),
     path(f"{_STUDY}/pixeldata", RetrievePixelData.as_view(), name="study-pixeldata"),
+    path(f"{_STUDY}/bulkdata", RetrieveBulkDataSet.as_view(), name="study-bulkdata"),
     path(f"{_STUDY}/series", SearchSeries.as_view(), name="study-series"),
     path(f"{_STUDY}/instances", SearchInstances.as_view(), name="study-instances"),
     path(_SERIES, SeriesOrInstance.as_view(), name="series"),
@@ -53,20 +57,31 @@ urlpatterns: list[URLPattern] = [
     path(f"{_SERIES}/thumbnail", RetrieveThumbnail.as_view(), name="series-thumbnail"),
     path(f"{_SERIES}/rendered", RetrieveRenderedSet.as_view(), name="series-rendered"),
     path(f"{_SERIES}/pixeldata", RetrievePixelData.as_view(), name="series-pixeldata"),
+    path(f"{_SERIES}/bulkdata", RetrieveBulkDataSet.as_view(), name="series-bulkdata"),
     path(f"{_SERIES}/instances", SearchInstances.as_view(), name="series-instances"),
     path(_INSTANCE, SeriesOrInstance.as_view(), name="instance"),
     path(f"{_INSTANCE}/metadata", RetrieveMetadata.as_view(), name="instance-metadata"),
     path(f"{_INSTANCE}/rendered", RetrieveRendered.as_view(), name="instance-rendered"),
     path(f"{_INSTANCE}/thumbnail", RetrieveThumbnail.as_view(), name="instance-thumbnail"),
     path(f"{_INSTANCE}/frames/<str:numbers>", RetrieveFrames.as_view(), name="frames"),
-    path(f"{_INSTANCE}/frames/<str:numbers>/rendered", RetrieveRendered.as_view(), name="frames-rendered"),
+    path(f"{_INSTANCE}/frames/<str:numbers>/rendered", RetrieveRenderedFrames.as_view(), name="frames-rendered"),
     path(f"{_INSTANCE}/frames/<str:numbers>/thumbnail", RetrieveThumbnail.as_view(), name="frames-thumbnail"),
     path(f"{_INSTANCE}/pixeldata", RetrievePixelData.as_view(), name="instance-pixeldata"),
+    path(f"{_INSTANCE}/bulkdata", RetrieveBulkDataSet.as_view(), name="instance-bulkdata"),
     path(f"{_INSTANCE}/bulkdata/<path:path>", RetrieveBulkData.as_view(), name="bulkdata"),
     path("wado", WadoUri.as_view(), name="wado-uri"),
+]
+# What is about studies is for the holders of share links as well, and nothing else is.
+for _entry in urlpatterns:
+    open_to_links(_entry.callback)
+urlpatterns += [
     path("changefeed", ChangeFeed.as_view(), name="changefeed"),
     path("changefeed/latest", LatestChange.as_view(), name="changefeed-latest"),
     path("commitment-requests/<uid:transaction>", Commitment.as_view(), name="commitment"),
+    path("extendedquerytags", ExtendedTags.as_view(), name="extended-tags"),
+    path("extendedquerytags/<str:tag>", ExtendedTagResource.as_view(), name="extended-tag"),
+    path("extendedquerytags/<str:tag>/errors", ExtendedTagErrors.as_view(), name="extended-tag-errors"),
+    path("operations/<str:operation>", ExtendedTagOperation.as_view(), name="operation"),
 ]
 # The list describes itself, so it has to be there first.
 urlpatterns.append(path("", Capabilities.as_view(patterns=urlpatterns), name="capabilities"))

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http.request import split_domain_port
+from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
@@ -15,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from access.authentication import challenge, principal_of
+from access.link_door import mounted_at
 from access.policy import may, scope, visible_studies
 from access.refusals import SILENT, Allowance, refusals
 from access.roles import Permission, Scope
@@ -25,9 +28,12 @@ from archive.models import Study
 from audit import kinds
 from audit.kinds import EventKind, Outcome
 from audit.record import record
-from dicomweb.errors import NotAcceptable, error_response
+from dicomweb.content_coding import coded
+from dicomweb.errors import BadRequest, NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
 
+# What UTF-8, which all text is answered in, is called in a `charset` parameter (PS3.18 8.8, Annex D).
+_UTF_8 = frozenset({"utf-8", "utf8", "iso_ir 192"})
 # Media types that a browser may show when an answer is opened by itself; everything else is saved.
 _SHOWN = ("application/dicom+json", "application/problem+json", "image/jpeg", "image/png", "image/gif")
 
@@ -62,6 +68,10 @@ class DicomwebView(APIView):
         """The studies on which the principal may use this resource's right."""
         return visible_studies(principal_of(request), self.permission)
 
+    def sees_all(self, request: Request) -> bool:
+        """Whether the principal's right reaches every study, so that counts of the whole archive tell nothing new."""
+        return scope(principal_of(request), self.permission) is Scope.ALL
+
     def record(self, request: Request, **fields: Any) -> None:
         """Leave this resource's event in the trail; it is durable when this returns, or inside the open transaction."""
         record([event(request._request, self.event, principal_of(request), **fields)])
@@ -77,7 +87,10 @@ class DicomwebView(APIView):
         )
 
     def negotiate(self, request: Request, offers: Sequence[Representation]) -> Representation:
-        """The offer that the client prefers (PS3.18 8.7). Raises ``NotAcceptable``."""
+        """The offer that the client prefers (PS3.18 8.7). Raises ``NotAcceptable``, ``BadRequest``."""
+        charsets = ",".join(request._request.GET.getlist("charset"))
+        if charsets and _UTF_8.isdisjoint(name.partition(";")[0].strip(' "').lower() for name in charsets.split(",")):
+            raise BadRequest("charset: answers are in UTF-8 only")
         asked = ",".join(request._request.GET.getlist("accept")) or None
         chosen = choose(request.headers.get("Accept"), asked, offers)
         if chosen is None:
@@ -100,16 +113,27 @@ class DicomwebView(APIView):
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
         """Plain Django responses go out as they are; DICOM data is never cached by others; HEAD has no body."""
-        if request.method == "HEAD" and getattr(response, "streaming", False):
-            response.close()
-            response = HttpResponse(status=response.status_code, headers=dict(response.items()))
         if isinstance(response, HttpResponseBase):
+            response = coded(request.headers.get("Accept-Encoding", ""), response)
+            if request.method == "HEAD" and response.streaming:
+                response.close()
+                # Still a stream: what has no length gets none, instead of that of an empty body.
+                response = StreamingHttpResponse((), status=response.status_code, headers=dict(response.items()))
+            patch_vary_headers(response, ("Accept",))
+            if response.status_code == 204:
+                del response.headers["Content-Type"]  # there is a type only where there is a payload (PS3.18 8.7.9)
             response.headers.setdefault("Cache-Control", "private, no-cache")
+            if request.method in ("GET", "HEAD") and response.status_code in (200, 206) and self._is_representation():
+                response.headers.setdefault("Content-Location", _own_url(request))
             # What somebody stored is never a page of ours: opened by itself it may neither run nor load anything.
             response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
             if not response.headers.get("Content-Type", "").startswith(_SHOWN):
                 response.headers.setdefault("Content-Disposition", "attachment")
         return super().finalize_response(request, response, *args, **kwargs)
+
+    def _is_representation(self) -> bool:
+        """Whether the answer stands for what is stored, so that its payload has a URL (PS3.18 8.4.2)."""
+        return getattr(self, "permission", None) is Permission.RETRIEVE
 
     def _record_refusal(self, exc: PermissionDenied) -> None:
         record(
@@ -163,13 +187,21 @@ def dicomweb_root(request: Request) -> str:
     """The DICOMweb root as the client reaches it, for URLs in answers.
 
     The configured public root; under another allowed host name (``localhost`` instead of ``127.0.0.1``) that name, so
-    that a browser stays on its own origin. Some clients send Host without the port: the name decides.
+    that a browser stays on its own origin. Some clients send Host without the port, and nobody allowed any other port
+    than the public root's: with one that is neither, the public root it is. Below a share link's addresses its prefix
+    stays, because the link's cookie goes nowhere else.
     """
+    prefix = mounted_at(request._request)
     configured = urlsplit(settings.PACS.public_root)
-    host = request.get_host()
-    if host.rsplit(":", 1)[0] == configured.hostname or host == configured.netloc:
-        return f"{settings.PACS.public_root}/dicom-web"
-    return f"{request.scheme}://{host}/dicom-web"
+    name, port = split_domain_port(request.get_host())
+    if name.strip("[]") == configured.hostname or port not in ("", str(configured.port or "")):
+        return f"{settings.PACS.public_root}{prefix}/dicom-web"
+    return f"{request.scheme}://{name}{port and f':{port}'}{prefix}/dicom-web"
+
+
+def _own_url(request: Request) -> str:
+    """The URL of this very answer as the client reaches it."""
+    return dicomweb_root(request) + request._request.get_full_path().partition("/dicom-web")[2]
 
 
 def json_response(body: bytes | str, status: int = 200) -> HttpResponse:

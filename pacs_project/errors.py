@@ -3,12 +3,14 @@
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Final
+from http import HTTPStatus
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from rest_framework.views import exception_handler
 
 from archive.errors import ArchiveUnavailable
 from archive.object_store.errors import ObjectStoreUnavailable
@@ -31,6 +33,14 @@ TITLES: Final[Mapping[int, str]] = {
     404: "Not found",
     500: "Something went wrong",
     503: "Not available now",
+}
+# The same codes as dicomweb.errors has for these statuses.
+CODES: Final[Mapping[int, str]] = {
+    400: "bad-request",
+    403: "forbidden",
+    404: "not-found",
+    500: "internal-error",
+    503: "unavailable",
 }
 
 
@@ -68,7 +78,29 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 def answer(request: HttpRequest, status: int, detail: str) -> HttpResponse:
     """A page if a browser asks for one outside the machines' paths, problem details otherwise."""
-    if "text/html" in request.headers.get("Accept", "") and not request.path.startswith(settings.API_PREFIXES):
+    if "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith(settings.API_PREFIXES):
         return render(request, "pacs_project/message.html", {"title": TITLES[status], "detail": detail}, status=status)
-    problem = {"type": "about:blank", "title": TITLES[status], "status": status, "detail": detail}
+    problem = {
+        "type": "about:blank",
+        "title": TITLES[status],
+        "status": status,
+        "code": CODES[status],
+        "detail": detail,
+    }
     return JsonResponse(problem, status=status, content_type="application/problem+json")
+
+
+def api_problem(error: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    """What a view of Django REST framework refuses, as problem details; None for a defect of ours."""
+    found = exception_handler(error, dict(context))
+    if found is None:
+        return None
+    problem = {
+        "type": "about:blank",
+        "title": HTTPStatus(found.status_code).phrase,
+        "status": found.status_code,
+        "code": str(getattr(error, "default_code", "refused")).replace("_", "-"),
+        "detail": str(getattr(error, "detail", "")),
+    }
+    headers = {name: value for name, value in found.items() if name in ("Allow", "WWW-Authenticate", "Retry-After")}
+    return JsonResponse(problem, status=found.status_code, content_type="application/problem+json", headers=headers)

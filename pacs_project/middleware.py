@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 # Pages that need more (the viewer, the API's documentation) set their own header; these fill what is missing.
@@ -50,7 +50,17 @@ class RequestContext:
             response.headers.setdefault(name, value)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Cache-Control", "no-store")
+        if request.method == "HEAD":
+            _drop_body(response)
         return response
+
+
+def _drop_body(response: HttpResponseBase) -> None:
+    """The head alone, Content-Length included (RFC 9110 9.3.2); the server would drop the body with a warning each."""
+    if isinstance(response, StreamingHttpResponse):
+        response.streaming_content = ()
+    elif isinstance(response, HttpResponse):
+        response.content = b""
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[str]) -> str:

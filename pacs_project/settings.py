@@ -48,6 +48,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "access.link_door.ShareMount",
     "access.middleware.AbsoluteSessionLimit",
     "access.middleware.SignInRequired",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -148,7 +149,7 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
 }
 # Paths of machines: whoever isn't signed in gets 401 there, never the way to the sign-in page, and errors are JSON.
-API_PREFIXES = ("/dicom-web/", "/oauth/")
+API_PREFIXES = ("/dicom-web/", "/oauth/", "/share/")
 
 SESSION_ENGINE = "access.sessions"
 SESSION_COOKIE_NAME = "lightbox_session"
@@ -179,6 +180,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
+    "EXCEPTION_HANDLER": "pacs_project.errors.api_problem",
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Lightbox",
@@ -189,12 +191,14 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SERVE_PERMISSIONS": ["access.authentication.HasPrincipal"],
     "SERVE_INCLUDE_SCHEMA": False,
+    "PREPROCESSING_HOOKS": ["pacs_project.openapi.without_dicomweb"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "pacs_project.openapi.complete"],
 }
 
 # Web viewers served from elsewhere reach DICOMweb and the token endpoint with a Bearer token, never with the cookie.
 CORS_ALLOWED_ORIGINS = PACS.cors_origins
-CORS_URLS_REGEX = r"^/(dicom-web|oauth)/"
-CORS_ALLOW_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"]
+CORS_URLS_REGEX = r"^/(dicom-web/|oauth/|share/token$)"
+CORS_ALLOW_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 CORS_ALLOW_HEADERS = [
     "accept",
     "authorization",
@@ -208,6 +212,7 @@ CORS_EXPOSE_HEADERS = [
     "Accept-Ranges",
     "Content-Location",
     "Content-Range",
+    "Content-Type",
     "ETag",
     "Last-Modified",
     "Link",

@@ -7,6 +7,7 @@ its thread as soon as others wait for one. ``/livez`` has a thread of its own.
 """
 
 import errno
+import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,13 +20,14 @@ from gunicorn.http import get_parser
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
 
 from pacs_project.client_socket import ClientSocket
+from pacs_project.refusals import refusal, status_of
 from pacs_project.request_head import HeadTooLarge, RequestHead, parse_head, without_expectation
 
 # Seconds for a head and a body of at most SMALL_BODY together. Forms and token requests are such bodies.
 WHOLE_SECONDS = 10.0
 SMALL_BODY = 64 * 1024
 # Larger ones exist below this path only, and each waits for one of so many threads of a process, but not for long.
-LARGE_BODIES_AT = b"/dicom-web/"
+LARGE_BODIES_AT = re.compile(rb"(/share/[0-9a-f-]{36})?/dicom-web/")
 BODIES = 12
 BODY_QUEUE_SECONDS = 10.0
 # A request that has waited so long for a thread may have that of a client that has been stuck so long.
@@ -39,13 +41,6 @@ DRAIN_SECONDS = 0.2
 SPARE_CONNECTIONS = 16
 TICK = 0.25
 PIECE = 16 * 1024
-REASONS = {
-    408: "Request Timeout",
-    411: "Length Required",
-    413: "Content Too Large",
-    431: "Request Header Fields Too Large",
-    503: "Service Unavailable",
-}
 
 
 class Connection(TConn):  # type: ignore[misc]
@@ -159,7 +154,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
             self._unwatch(conn, self.unfinished)
             return self._hand_over(conn)
         self._unwatch(conn, self.unfinished)
-        if not head.path.startswith(LARGE_BODIES_AT):
+        if not LARGE_BODIES_AT.match(head.path):
             return self._refuse(conn, 411 if head.length is None else 413)
         if len(self.bodies) < BODIES:
             self.bodies.add(conn)
@@ -192,6 +187,18 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         conn.sock.begin()
         self.running.add(conn)
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
+        """Answer what gunicorn can't read; its own answer is a page that repeats what was sent."""
+        status = status_of(exc)
+        if status == 500:
+            self.log.exception("Error handling request")
+        else:
+            self.log.warning(f"Invalid request from ip={addr[0] if addr else ''}: refused")
+        try:
+            client.sendall(refusal(status))
+        except OSError:
+            self.log.debug("a client has gone before it was answered")
 
     def _keepalive_after(self, conn: Connection, keepalive: Any) -> bool:
         return bool(keepalive) and bool(conn.parser.finish_body(deadline=time.monotonic() + DRAIN_SECONDS))
@@ -257,10 +264,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     # --- ends
 
     def _refuse(self, conn: Connection, status: int) -> None:
-        retry = "Retry-After: 5\r\n" if status == 503 else ""
-        body = f'{{"type":"about:blank","title":"{REASONS[status]}","status":{status}}}'
-        head = f"HTTP/1.1 {status} {REASONS[status]}\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
-        self._send(conn, f"{head}{retry}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        self._send(conn, refusal(status))
         self._linger(conn)
 
     def _send(self, conn: Connection, data: bytes) -> None:

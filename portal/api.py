@@ -1,10 +1,14 @@
 """Small answers for programs and the offline documentation of the API."""
 
+from collections.abc import Iterable
+
 from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
 from rest_framework import serializers
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -33,6 +37,10 @@ class PrincipalScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
             {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
         ]
 
+    def get_security_requirement(self, auto_schema: object) -> list[dict[str, list[str]]]:
+        """Either of them, not both."""
+        return [{name: []} for name in self.name]
+
 
 class WhoAmIAnswer(serializers.Serializer):  # type: ignore[type-arg]
     """Who the server takes you for."""
@@ -44,10 +52,25 @@ class WhoAmIAnswer(serializers.Serializer):  # type: ignore[type-arg]
     permissions = serializers.DictField(child=serializers.ChoiceField(choices=["all", "granted"]))
 
 
+class AlwaysJson(DefaultContentNegotiation):
+    """There is one representation; it is given whatever is accepted (RFC 9110 12.5.1)."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """JSON."""
+        return JSONRenderer(), "application/json"
+
+
 class WhoAmI(APIView):
     """Roles and permissions of whoever asks."""
 
-    @extend_schema(responses=WhoAmIAnswer, summary="Who the server takes you for")
+    content_negotiation_class = AlwaysJson
+
+    @extend_schema(
+        responses=OpenApiResponse(WhoAmIAnswer, "The principal with its rights and their scope"),
+        summary="Who the server takes you for",
+    )
     def get(self, request: Request) -> Response:
         """The principal with its rights and their scope."""
         principal = principal_of(request)

@@ -187,4 +187,4 @@ def test_documentation(browser: Browser, make_person: Make) -> None:
     assert schema.status_code == 200
     described = json.loads(schema.content)
     assert "/api/whoami" in described["paths"]
-    assert set(described["components"]["securitySchemes"]) == {"token", "session"}
+    assert set(described["components"]["securitySchemes"]) == {"token", "session", "client"}

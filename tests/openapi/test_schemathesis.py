@@ -1,0 +1,36 @@
+"""Whatever is sent, the server answers as its OpenAPI document says, and never with a fault of its own.
+
+Some 40 seconds here; 20 minutes with ``LIGHTBOX_FUZZ_SECONDS=1200`` (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.live.server import LivePacs
+from tests.openapi.wire import run
+
+SECONDS = int(os.environ.get("LIGHTBOX_FUZZ_SECONDS", "40"))
+SEED = int(os.environ.get("LIGHTBOX_FUZZ_SEED", "1"))
+
+
+@pytest.fixture(scope="module")
+def installation() -> Iterator[LivePacs]:
+    live = LivePacs()
+    live.environment["PACS_ACCESS_TOKEN_SECONDS"] = str(SECONDS + 600)
+    try:
+        yield live.start(worker=False)
+    finally:
+        live.stop()
+
+
+@pytest.mark.timeout(SECONDS + 300)
+def test_every_answer_is_one_that_the_document_names(installation: LivePacs) -> None:
+    outcome = run(installation, seconds=SECONDS, seed=SEED)
+    print(outcome.text)
+    assert not outcome.failed, outcome.text
+    log = (installation.home / "web.log").read_text()
+    assert " ERROR " not in log, log[-10_000:]
