@@ -70,7 +70,8 @@ def attributes() -> str:
 
 
 def transfer_syntaxes() -> str:
-    """What is stored, and how its frames leave, from ``dicom.transfer_syntaxes`` and ``dicom.codecs``."""
+    """What is stored, how its frames leave, and what is written, from ``dicom`` and ``archive.transcoding``."""
+    from archive.transcoding import TARGETS
     from dicom.codecs import DECODERS
     from dicom.transfer_syntaxes import BY_UID, OCTET_STREAM
 
@@ -80,10 +81,11 @@ def transfer_syntaxes() -> str:
             f"`{ts.uid}`",
             f"`{ts.media_type}`" if ts.encapsulated else f"`{OCTET_STREAM}`, Explicit VR Little Endian",
             "yes" if ts.uid in DECODERS else "no",
+            "yes" if ts in TARGETS else "no",
         ]
         for ts in BY_UID.values()
     )
-    return table(["Transfer syntax", "UID", "Frames without decoding", "Decoded"], rows)
+    return table(["Transfer syntax", "UID", "Frames without decoding", "Decoded", "Written"], rows)
 
 
 def status_codes() -> str:
@@ -95,12 +97,21 @@ def status_codes() -> str:
     return table(["Status", "`code`", "`title`"], rows)
 
 
+def clauses() -> str:
+    """PS3.18 clause by clause with its verdict, from ``tests.conformance.clauses``."""
+    from tests.conformance.clauses import CLAUSES
+
+    rows = ([c.number, c.title, c.verdict.value, c.why] for c in CLAUSES.values())
+    return table(["Clause", "What it asks for", "Verdict", "Why"], rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "resources": resources,
     "attributes": attributes,
     "transfer-syntaxes": transfer_syntaxes,
     "status-codes": status_codes,
+    "clauses": clauses,
 }
 
 
@@ -130,7 +141,7 @@ def _declared(view: Any) -> tuple[str, str]:
 
 def _methods(view: Any) -> list[tuple[str, Any]]:
     """Each method with the class that has it, which is the one that declares its right and its event."""
-    asked = [method for method in ("get", "post", "delete") if hasattr(view, method)]
+    asked = [method for method in ("get", "post", "patch", "delete") if hasattr(view, method)]
     return [(method.upper(), next(each for each in view.__mro__ if method in vars(each))) for method in asked]
 
 
