@@ -32,10 +32,12 @@ _THREADS = 8
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An instance that is asked about (PS3.3 table 10-11)."""
+    """An instance that is asked about (PS3.3 table 10-11); study and series are empty where they weren't named."""
 
     sop_class_uid: str
     sop_instance_uid: str
+    study_instance_uid: str = ""
+    series_instance_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,12 @@ class _Row:
     object_size: int
     object_sha256: bytes
     study_instance_uid: str
+    series_instance_uid: str
+
+    def lies_at(self, reference: Reference) -> bool:
+        """Whether it is in the study and series that ``reference`` names, if it names any."""
+        named = reference.study_instance_uid, reference.series_instance_uid
+        return not any(named) or named == (self.study_instance_uid, self.series_instance_uid)
 
 
 def commit(
@@ -97,7 +105,10 @@ def result_of(transaction_uid: str, requested_by: str) -> str:
 
 
 def _digest(references: Sequence[Reference]) -> bytes:
-    lines = sorted(f"{r.sop_instance_uid} {r.sop_class_uid}" for r in references)
+    lines = sorted(
+        f"{r.sop_instance_uid} {r.sop_class_uid} {r.study_instance_uid} {r.series_instance_uid}".rstrip()
+        for r in references
+    )
     return hashlib.sha256("\n".join(lines).encode()).digest()
 
 
@@ -111,8 +122,12 @@ def _verify(scope: QuerySet[Study], references: Sequence[Reference]) -> list[Ver
         "object_size",
         "object_sha256",
         "series__study__study_instance_uid",
+        "series__series_instance_uid",
     )
-    found = {uid: _Row(sop_class, key, size, bytes(sha256), study) for uid, sop_class, key, size, sha256, study in rows}
+    found = {
+        uid: _Row(sop_class, key, size, bytes(sha256), study, series)
+        for uid, sop_class, key, size, sha256, study, series in rows
+    }
     # The threads look at objects only: none of them opens a connection to the database.
     with ThreadPoolExecutor(_THREADS, thread_name_prefix="commitment") as threads:
         whole = dict(zip(found, threads.map(_is_whole, found.values()), strict=True))
@@ -120,7 +135,7 @@ def _verify(scope: QuerySet[Study], references: Sequence[Reference]) -> list[Ver
 
 
 def _verdict(reference: Reference, row: _Row | None, whole: dict[str, bool]) -> Verdict:
-    if row is None:
+    if row is None or not row.lies_at(reference):
         return Verdict(reference, NO_SUCH_OBJECT_INSTANCE)
     failure = None
     if row.sop_class_uid != reference.sop_class_uid:

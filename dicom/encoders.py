@@ -85,7 +85,8 @@ def _rle(array: Samples, precision: int, photometric: str) -> bytes:
     segments, offsets, position = [], [0] * 15, _RLE_HEADER.size
     for number in range(samples * array.dtype.itemsize):
         sample, byte = divmod(number, array.dtype.itemsize)
-        segment = imagecodecs.packbits_encode(numpy.ascontiguousarray(cells[:, :, sample, byte]), axis=-1)
+        # A copy: what numpy calls contiguous, a single pixel with whatever strides, the encoder does not.
+        segment = imagecodecs.packbits_encode(cells[:, :, sample, byte].copy(), axis=-1)
         segments.append(segment + b"\0" * (len(segment) % 2))
         offsets[number] = position
         position += len(segments[-1])

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.http.request import split_domain_port
 from django.utils.cache import patch_vary_headers
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
@@ -112,13 +112,9 @@ class DicomwebView(APIView):
         return response
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Plain Django responses go out as they are; DICOM data is never cached by others; HEAD has no body."""
+        """Plain Django responses go out as they are; DICOM data is never cached by others."""
         if isinstance(response, HttpResponseBase):
             response = coded(request.headers.get("Accept-Encoding", ""), response)
-            if request.method == "HEAD" and response.streaming:
-                response.close()
-                # Still a stream: what has no length gets none, instead of that of an empty body.
-                response = StreamingHttpResponse((), status=response.status_code, headers=dict(response.items()))
             patch_vary_headers(response, ("Accept",))
             if response.status_code == 204:
                 del response.headers["Content-Type"]  # there is a type only where there is a payload (PS3.18 8.7.9)

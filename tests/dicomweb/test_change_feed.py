@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from access.models import StudyGrant, User
+from access.models import Grant, User
 from archive.change_feed import Window, changes
 from archive.models import ChangeFeedEntry, Study
 from audit.models import AccessEvent
@@ -201,9 +201,7 @@ def test_scope(administrator: Door, door_for: Make) -> None:
     assert feed(referrer) == []
     assert referrer.get("changefeed/latest").status_code == 204
     user = User.objects.latest("pk")
-    StudyGrant.objects.create(
-        study=Study.objects.get(study_instance_uid=granted[0]), user=user, valid_from=timezone.now()
-    )
+    Grant.objects.create(study=Study.objects.get(study_instance_uid=granted[0]), user=user, valid_from=timezone.now())
     [entry] = feed(referrer, includemetadata="true")
     assert (entry["sopInstanceUid"], entry["state"]) == (granted[2], "current")
     assert value(entry["metadata"], "0020000D") == granted[0]

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pydicom.uid import CTImageStorage, MRImageStorage, generate_uid
 
-from access.models import StudyGrant, User
+from access.models import Grant, User
 from archive.models import CommitmentRequest, Instance, Study
 from archive.object_store import object_store
 from archive.sweep import sweep_all
@@ -142,7 +142,7 @@ def test_scope(uids: list[str], door_for: Make, technologist: Door) -> None:
     vendor = door_for("ai_vendor")
     assert verdicts(ask(vendor, generate_uid(), module(uids))) == ([], dict.fromkeys(uids, 0x0112))
     user = User.objects.latest("pk")
-    StudyGrant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
+    Grant.objects.create(study=Study.objects.get(), user=user, valid_from=timezone.now())
     assert verdicts(ask(vendor, generate_uid(), module(uids))) == (uids, {})
     assert verdicts(ask(door_for("device"), generate_uid(), module(uids))) == (uids, {})
     for role in ("radiologist", "referring_physician", "auditor", "patient"):
@@ -166,11 +166,52 @@ def test_scope(uids: list[str], door_for: Make, technologist: Door) -> None:
         b'{"00081199":{"vr":"SQ","Value":[{"00081150":{"vr":"UI","Value":["1.2"]},"00081155":{"vr":"UI","Value":["x"]}}]}}',
         b'{"00081199":{"vr":"SQ","Value":[{"00081150":{"Value":["1.2"]},"00081155":{"Value":["1.2","1.3"]}}]}}',
         b'{"00081110":{"vr":"SQ","Value":[{}]}}',
+        b'{"00081110":{"vr":"SQ","Value":[{"0020000D":{"vr":"UI","Value":["1.2"]}}]}}',
+        b'{"00081110":{"vr":"SQ","Value":[{"0020000D":{"Value":["1.2"]},"00081115":{"Value":[3]}}]}}',
     ],
 )
 def test_malformed(body: bytes, technologist: Door) -> None:
     problem_of(ask(technologist, generate_uid(), body), 400)
     assert not CommitmentRequest.objects.exists()
+
+
+def in_series(item: dict[str, Any], *uids: str) -> dict[str, Any]:
+    """The item of a Referenced Study Sequence with one series and one class."""
+
+    def ui(value: str) -> dict[str, Any]:
+        return {"vr": "UI", "Value": [str(value)]}
+
+    study, series, sop_class = item["study"], item["series"], item["class"]
+    group = {"00081150": ui(sop_class), "0008114A": {"vr": "SQ", "Value": [{"00081155": ui(uid)} for uid in uids]}}
+    of_series = {"0020000E": ui(series), "00081112": {"vr": "SQ", "Value": [group]}}
+    return {"0020000D": ui(study), "00081115": {"vr": "SQ", "Value": [of_series]}}
+
+
+def test_by_study(uids: list[str], technologist: Door) -> None:
+    """J.2: the answer names what is kept and what is not in the form of the question, both with their study."""
+    found = Instance.objects.select_related("series__study").get(sop_instance_uid=uids[0]).series
+    here = {
+        "study": found.study.study_instance_uid,
+        "series": found.series_instance_uid,
+        "class": CTImageStorage,
+    }
+    elsewhere, unknown = here | {"series": str(generate_uid())}, str(generate_uid())
+    items = [in_series(here, uids[0], unknown), in_series(elsewhere, uids[0])]
+    asked = {"00081110": {"vr": "SQ", "Value": items}} | module(uids[1:2])
+    response = ask(technologist, generate_uid(), asked)
+    assert response.status_code == 200, response.content
+    result = response.json()
+    assert set(result) == {"00081110", "0008119B", KEPT}
+    assert result["00081110"] == {"vr": "SQ", "Value": [in_series(here, uids[0])]}
+    [failed] = result["0008119B"]["Value"]
+    reasons = [
+        (series["0020000E"]["Value"], item["00081155"]["Value"], item[REASON]["Value"])
+        for series in failed["00081115"]["Value"]
+        for group in series["00081112"]["Value"]
+        for item in group["0008114A"]["Value"]
+    ]
+    assert reasons == [([here["series"]], [unknown], [0x0112]), ([elsewhere["series"]], [uids[0]], [0x0112])]
+    assert result[KEPT] == module(uids[1:2])[KEPT]
 
 
 def test_other_types_and_sizes(technologist: Door, settings: Any) -> None:

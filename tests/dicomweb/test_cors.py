@@ -51,3 +51,18 @@ def test_errors_carry_the_headers_too(technologist: Door) -> None:
 
 def test_no_origin_is_allowed_by_default(technologist: Door) -> None:
     assert "Access-Control-Allow-Origin" not in technologist.get("studies", origin=VIEWER)
+
+
+@pytest.mark.django_db
+def test_anybody_may_ask_what_can_be_asked() -> None:
+    """OPTIONS without a credential tells the methods and nothing about what is stored."""
+    for path, methods in (
+        ("studies", {"GET", "POST", "HEAD", "OPTIONS"}),
+        ("studies/1.2.3", {"GET", "POST", "DELETE", "HEAD", "OPTIONS"}),
+        ("studies/1.2.3/metadata", {"GET", "HEAD", "OPTIONS"}),
+    ):
+        answer = HttpClient().options(f"/dicom-web/{path}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert set(answer["Allow"].split(", ")) == methods
+    wrong = HttpClient().options("/dicom-web/studies", headers={"authorization": "Bearer nonsense"})
+    assert wrong.status_code == 401

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from pydicom.uid import generate_uid
 
-from access.models import Client, StudyGrant, User
+from access.models import Client, Grant, User
 from archive.models import Study
 from audit.models import AccessEvent
 from tests.append_only import flush_may_empty_the_trail
@@ -65,9 +65,9 @@ def searches(paths: dict[str, str]) -> list[str]:
     return [search.format(**paths) for search in SEARCHES]
 
 
-def grant(study_path: str, **holder: Any) -> StudyGrant:
+def grant(study_path: str, **holder: Any) -> Grant:
     study = Study.objects.get(study_instance_uid=study_path.removeprefix("studies/"))
-    return StudyGrant.objects.create(study=study, **holder)
+    return Grant.objects.create(study=study, **holder)
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_a_grant_ends_and_begins(two: tuple[dict[str, str], dict[str, str]], doo
         (now + timedelta(hours=1), None, 0),
         (now - timedelta(hours=1), now + timedelta(hours=1), 1),
     ):
-        StudyGrant.objects.filter(pk=given.pk).update(valid_from=begins, valid_until=ends)
+        Grant.objects.filter(pk=given.pk).update(valid_from=begins, valid_until=ends)
         assert len(door.search("studies")) == seen
         assert door.get(two[0]["frames"]).status_code == (200 if seen else 404)
 

@@ -162,3 +162,14 @@ def test_the_answer_in_xml(technologist: Door) -> None:
     response = post(technologist, JSON, parts, accept=XML)
     assert (response.status_code, response["Content-Type"]) == (200, XML)
     assert "00081199" in from_xml(response.content)
+
+
+def test_metadata_are_bounded_as_a_whole(technologist: Door, settings: Any) -> None:
+    """However many parts they come in."""
+    one = ({"Content-Type": JSON}, orjson.dumps([metadata(None)]))
+    limits = settings.PACS.limits.model_copy(update={"store_metadata_bytes": len(one[1]) + 100})
+    settings.PACS = settings.PACS.model_copy(update={"limits": limits})
+    assert post(technologist, JSON, [one]).status_code in (200, 202)
+    other = ({"Content-Type": JSON}, orjson.dumps([metadata(None, SOPInstanceUID=generate_uid())]))
+    problem = problem_of(post(technologist, JSON, [one, other]), 400)
+    assert str(limits.store_metadata_bytes) in problem["detail"]
