@@ -1,6 +1,7 @@
-"""Who asks, proved from the request: a person's session cookie or a machine's OAuth2 bearer token.
+"""Who asks, proved from the request: a person's session, a machine's OAuth2 bearer token, or a share link's token.
 
-Cost in queries: a bearer token 1 (token with its client), a session 2 (session, user with roles); nothing is written.
+Cost in queries: a bearer token 1 (token with its client), a link's token 1 (with its grants), a session 2 (session,
+user with roles); nothing is written but the refusal of a link that has ended.
 """
 
 import hashlib
@@ -16,6 +17,8 @@ from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, Pe
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from access.link_door import VIEWER_FILES, by_cookie, by_token, mounted_link
+from access.links import MARK
 from access.models import User
 from access.principal import Principal
 
@@ -45,8 +48,7 @@ def authenticate(request: HttpRequest) -> Principal | None:
     ``Authorization`` never falls back to the cookie.
     """
     if not hasattr(request, _FOUND):
-        header = request.headers.get("Authorization")
-        setattr(request, _FOUND, _person(request) if header is None else _client(header))
+        setattr(request, _FOUND, _find(request))
     principal: Principal | None = getattr(request, _FOUND)
     return principal
 
@@ -73,7 +75,7 @@ class PrincipalAuthentication(BaseAuthentication):
         principal = authenticate(request._request)
         if principal is None:
             return None
-        if principal.auth_method == "session":
+        if "Authorization" not in request.headers:
             refuse_forged(request._request)
         return Authenticated(principal), None
 
@@ -119,6 +121,28 @@ def _unreached(request: HttpRequest) -> HttpResponse:
     return HttpResponse()
 
 
+def _find(request: HttpRequest) -> Principal | None:
+    """By the header, else by the cookie that belongs to the address: below a link's own addresses no session counts."""
+    header = request.headers.get("Authorization")
+    link = mounted_link(request)
+    if header is not None:
+        found = _bearer(request, header)
+        if link is not None and (found.kind, found.id) != ("link", link):
+            raise AuthenticationFailed("this token is not of this link")
+        return found
+    if link is not None:
+        return by_cookie(request, link)
+    return _person(request) or (by_cookie(request) if request.path.startswith(VIEWER_FILES) else None)
+
+
+def _bearer(request: HttpRequest, header: str) -> Principal:
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise AuthenticationFailed("only Bearer tokens are accepted")
+    token = token.strip()
+    return by_token(request, token) if token.startswith(MARK) else _client(token)
+
+
 def _person(request: HttpRequest) -> Principal | None:
     user = getattr(request, "user", None)
     if not isinstance(user, User) or not user.is_active:
@@ -134,11 +158,8 @@ def person(user: User, session_key: str) -> Principal:
     return Principal("person", str(user.external_id), user.username, tuple(roles), "session", digest(session_key))
 
 
-def _client(header: str) -> Principal:
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise AuthenticationFailed("only Bearer tokens are accepted")
-    checksum = hashlib.sha256(token.strip().encode()).hexdigest()
+def _client(token: str) -> Principal:
+    checksum = hashlib.sha256(token.encode()).hexdigest()
     found = (
         get_access_token_model()
         .objects.filter(token_checksum=checksum, expires__gt=timezone.now(), application__is_active=True, user=None)

@@ -55,10 +55,21 @@ class SignInRequired:
             principal = authenticate(request)
             if principal is not None:
                 return None if principal.kind != "link" or is_open_to_links(view) else _out_of_place(request, principal)
+            if request.method == "OPTIONS" and (methods := _methods(view)):
+                return HttpResponse(status=204, headers={"Allow": methods, "Cache-Control": "no-store"})
             detail = "sign in, or send a Bearer token"
         except AuthenticationFailed as error:
             detail = str(error.detail)
         return refuse(request, detail)
+
+
+def _methods(view: Any) -> str:
+    """What a resource can be asked, which is no secret; "" if it has an answer of its own to OPTIONS."""
+    resource = getattr(view, "view_class", None)
+    if resource is None or "options" in vars(resource):
+        return ""
+    found = [name for name in resource.http_method_names if hasattr(resource, name)]
+    return ", ".join(name.upper() for name in (*found, *(["head"] if "get" in found else [])))
 
 
 def _out_of_place(request: HttpRequest, principal: Principal) -> HttpResponse:

@@ -1,15 +1,18 @@
-"""People, machines, their roles, and the studies granted to them one by one."""
+"""People, machines, share links, roles, and what is granted one by one."""
 
 import uuid
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from oauth2_provider.models import AbstractApplication
 
+from access.rights import Right, every_right
 from access.roles import ROLES
-from archive.models import Study
+from archive.models import Patient, Study
 
 ROLE_CHOICES = [(role.name, role.title) for role in ROLES.values()]
 
@@ -64,27 +67,90 @@ class Client(AbstractApplication):  # type: ignore[misc]
         super().save(*args, **kwargs)
 
 
-class StudyGrant(models.Model):
-    """Leave for one person or one machine to reach one study for a time; ``valid_until`` None is without end."""
+class ShareLink(models.Model):
+    """A secret address that opens what its grants name to somebody without an account.
 
-    study = models.ForeignKey(Study, on_delete=models.CASCADE, related_name="grants")
-    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="study_grants")
-    client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="study_grants")
+    Of the secret and the PIN only hashes are kept. ``external_id`` names the link in addresses and in the trail; it
+    opens nothing. A link ends with the person who made it. ``most_uses`` None is without limit.
+    """
+
+    external_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    secret_digest = models.TextField(unique=True)
+    pin_hash = models.TextField(blank=True, default="")
+    wrong_pins = models.PositiveIntegerField(default=0)
+    recipient = models.TextField()
+    purpose = models.TextField()
+    most_uses = models.PositiveIntegerField(null=True, blank=True)
+    uses = models.PositiveIntegerField(default=0)
+    created_by = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="share_links")
+    created_at = models.DateTimeField(db_default=Now())
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"ShareLink {self.external_id}"
+
+
+class LinkToken(models.Model):
+    """What a share link was exchanged for: the cookie of a browser or a bearer token. Only its digest is kept."""
+
+    link = models.ForeignKey(ShareLink, on_delete=models.CASCADE, related_name="tokens")
+    digest = models.TextField(unique=True)
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"LinkToken {self.pk}"
+
+
+class GrantQuery(models.QuerySet["Grant"]):
+    """Grants as they are asked for."""
+
+    def active(self) -> "GrantQuery":
+        """Those whose time it is."""
+        return self.filter(Q(valid_until__isnull=True) | Q(valid_until__gt=Now()), valid_from__lte=Now())
+
+    def of_open_links(self) -> "GrantQuery":
+        """Those of share links that are neither revoked nor made by somebody switched off since."""
+        by_nobody_gone = Q(link__created_by__isnull=True) | Q(link__created_by__is_active=True)
+        return self.filter(by_nobody_gone, link__isnull=False, link__revoked_at__isnull=True)
+
+
+def _one_of(*names: str) -> Q:
+    """Exactly one of these columns has a value."""
+    found = Q()
+    for name in names:
+        found |= Q(**{f"{other}__isnull": other != name for other in names})
+    return found
+
+
+class Grant(models.Model):
+    """Leave for one person, machine or share link to reach one study, or all of one patient, for a time.
+
+    ``rights`` narrow what a role allows, and are all that a link has. ``valid_until`` None is without end.
+    """
+
+    study = models.ForeignKey(Study, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    link = models.ForeignKey(ShareLink, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    rights = ArrayField(models.TextField(choices=[(right.value, right.value) for right in Right]), default=every_right)
     granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     valid_from = models.DateTimeField(db_default=Now())
     valid_until = models.DateTimeField(null=True, blank=True)
 
+    objects = GrantQuery.as_manager()
+
     class Meta:
         constraints = [
+            models.CheckConstraint(condition=_one_of("user", "client", "link"), name="grant_one_holder"),
+            models.CheckConstraint(condition=_one_of("study", "patient"), name="grant_one_scope"),
             models.CheckConstraint(
-                condition=models.Q(user__isnull=False, client__isnull=True)
-                | models.Q(user__isnull=True, client__isnull=False),
-                name="study_grant_one_holder",
-            )
+                condition=Q(link__isnull=True) | Q(valid_until__isnull=False), name="grant_of_link_ends"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"StudyGrant {self.pk}"
+        return f"Grant {self.pk}"
 
 
 class SignInAttempt(models.Model):

@@ -1,16 +1,13 @@
-"""People and machines, their roles, grants and passwords; each change with its event in the same transaction."""
+"""People and machines, their roles and passwords; each change with its event in the same transaction."""
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models.functions import Now
 from oauth2_provider.generators import generate_client_secret
 
-from access.models import Client, StudyGrant, User, UserRole
+from access.models import Client, User, UserRole
 from access.passwords import generate_password
 from access.trail import system_event
-from archive.models import Study
 from audit.kinds import ROLES_CHANGED, USER_CHANGED
 from audit.record import record
 
@@ -44,7 +41,7 @@ def create_client(name: str, role: str) -> tuple[Client, str]:
 
 
 class Unknown(Exception):
-    """Nobody, or more than one, has this name; no study has this UID."""
+    """Nobody, or more than one, has this name; no study or share link has this identifier."""
 
 
 def holder(name: str) -> User | Client:
@@ -74,7 +71,7 @@ def set_active(name: str, *, active: bool) -> None:
         account = holder(name)
         account.is_active = active
         account.save(update_fields=["is_active"])
-        record([system_event(USER_CHANGED, f"{_described(account)} switched {'on' if active else 'off'}")])
+        record([system_event(USER_CHANGED, f"{described(account)} switched {'on' if active else 'off'}")])
 
 
 def reset_password(username: str) -> str:
@@ -84,30 +81,8 @@ def reset_password(username: str) -> str:
         user = _person(username)
         user.set_password(password)
         user.save(update_fields=["password"])
-        record([system_event(USER_CHANGED, f"{_described(user)} given a new password")])
+        record([system_event(USER_CHANGED, f"{described(user)} given a new password")])
     return password
-
-
-def grant_study(name: str, study_instance_uid: str, until: datetime | None) -> None:
-    """Open one study to a person or a machine, until then or without end. Raises Unknown."""
-    with transaction.atomic():
-        account, study = holder(name), _study(study_instance_uid)
-        StudyGrant.objects.create(study=study, valid_until=until, **_held_by(account))
-        end = f"until {until.isoformat()}" if until else "without end"
-        text = f"{_described(account)} granted the study {end}"
-        record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
-
-
-def revoke_study(name: str, study_instance_uid: str) -> int:
-    """End the grants of one study to a person or a machine; how many there were. Raises Unknown."""
-    with transaction.atomic():
-        account, study = holder(name), _study(study_instance_uid)
-        grants = StudyGrant.objects.filter(study=study, **_held_by(account))
-        open_ones = grants.exclude(valid_until__lte=Now())
-        ended = open_ones.update(valid_until=Now())
-        text = f"{_described(account)}: {ended} grants of the study ended"
-        record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
-    return ended
 
 
 def _person(username: str) -> User:
@@ -117,18 +92,8 @@ def _person(username: str) -> User:
     return user
 
 
-def _study(study_instance_uid: str) -> Study:
-    study = Study.objects.filter(study_instance_uid=study_instance_uid).first()
-    if study is None:
-        raise Unknown(f"there is no study {study_instance_uid}")
-    return study
-
-
-def _held_by(account: User | Client) -> dict[str, User | Client]:
-    return {"user" if isinstance(account, User) else "client": account}
-
-
-def _described(account: User | Client) -> str:
+def described(account: User | Client) -> str:
+    """What an event calls an account."""
     return f"{'person' if isinstance(account, User) else 'client'} {account.external_id}"
 
 

@@ -6,15 +6,16 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A person or a machine whose identity was proved for this request.
+    """A person, a machine or the holder of a share link whose identity was proved for this request.
 
-    ``id`` is the immutable external UUID of the User or Client; ``token_id`` a digest of the session or token, fit for
-    the trail.
+    ``id`` is the immutable external UUID of the User, Client or ShareLink; ``token_id`` a digest of the session or
+    token, fit for the trail. People and machines have ``roles``, links have the ``rights`` of their grants.
     """
 
-    kind: Literal["person", "client"]
+    kind: Literal["person", "client", "link"]
     id: str
     name: str
     roles: tuple[str, ...]
-    auth_method: Literal["session", "oauth2"]
+    auth_method: Literal["session", "oauth2", "link"]
     token_id: str
+    rights: tuple[str, ...] = ()

@@ -13,7 +13,8 @@ from audit.record import NewAccessEvent
 def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **fields: Any) -> NewAccessEvent:
     """An event about ``request``; ``fields`` are further fields of NewAccessEvent.
 
-    ``path`` is the route's template, so that no identifier stands in it; what was asked belongs in ``query``.
+    ``path`` is the route's template, so that no identifier stands in it; what was asked belongs in ``query``. What is
+    done through a share link is by the rule of that link, unless ``fields`` name another.
     """
     match = request.resolver_match
     described = NewAccessEvent(
@@ -29,6 +30,7 @@ def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **
         request_id=getattr(request, "request_id", ""),
         method=request.method or "",
         path=f"/{match.route}" if match else "",
+        rule=f"link:{principal.id}" if principal and principal.kind == "link" else "",
     )
     return replace(described, **fields)
 

@@ -15,7 +15,8 @@ from django.views.decorators.http import require_http_methods
 
 from access import policy
 from access.authentication import principal_of
-from access.roles import Permission
+from access.principal import Principal
+from access.roles import Permission, Scope
 from access.trail import event
 from archive.models import Study
 from archive.names import fold
@@ -84,6 +85,8 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "search": request.GET.get("search", ""),
         "modalities": MODALITIES,
         "pictures": policy.may(principal, Permission.RETRIEVE),
+        "may_share": policy.may_share(principal),
+        "shareable": _shareable(principal, page),
         "principal": principal,
     }
     return render(request, "portal/studies.html", context)
@@ -113,6 +116,19 @@ def one_page(studies: QuerySet[Study], number: int) -> Page:
     ordered = studies.select_related("patient").order_by("-study_date", "-study_time", "-id")
     found = list(ordered[start : start + PAGE_SIZE + 1])
     return Page([study_row(study) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
+
+
+def _shareable(principal: Principal, page: Page) -> frozenset[str]:
+    """Which studies of the page may be shared."""
+    uids = [row.uid for row in page.rows]
+    match policy.scope(principal, Permission.EXPORT):
+        case Scope.ALL:
+            return frozenset(uids)
+        case Scope.GRANTED:
+            allowed = policy.shareable_studies(principal).filter(study_instance_uid__in=uids)
+            return frozenset(allowed.values_list("study_instance_uid", flat=True))
+        case _:
+            return frozenset()
 
 
 def _page_number(request: HttpRequest) -> int:

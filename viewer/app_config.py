@@ -96,10 +96,20 @@ SCRIPT = """\
 """
 
 
-def app_config_script(login: str, csrf_cookie: str) -> str:
-    """``app-config.js``. `login` is the sign-in page's path, `csrf_cookie` the name of the cookie with the token."""
+def app_config_script(login: str, csrf_cookie: str, mount: str = "", *, upload: bool = True) -> str:
+    """``app-config.js``.
+
+    `login` is the path of the sign-in page, `csrf_cookie` the name of the cookie with the token. Below the addresses of
+    a share link `mount` is their prefix; `upload` is whether the viewer offers to store files.
+    """
+    source = DATA_SOURCE["configuration"]
+    roots = {name: mount + source[name] for name in ("qidoRoot", "wadoRoot", "wadoUriRoot")}
+    config = APP_CONFIG | {
+        "routerBasename": mount + VIEWER_ROOT,
+        "dataSources": [DATA_SOURCE | {"configuration": source | roots | {"dicomUploadEnabled": upload}}],
+    }
     return SCRIPT % {
-        "config": json.dumps(APP_CONFIG, indent=2),
+        "config": json.dumps(config, indent=2),
         "login": json.dumps(login),
         "cookie": json.dumps(csrf_cookie),
     }

@@ -14,7 +14,11 @@ from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from viewer.app_config import app_config_script
+from access.authentication import principal_of
+from access.link_door import mounted_at, open_to_links
+from access.links import PAGE
+from access.policy import may_upload
+from viewer.app_config import VIEWER_ROOT, app_config_script
 from viewer.headers import CODEC, protect
 from viewer.prepared import Prepared, prepared_viewer
 
@@ -41,6 +45,7 @@ where FOLDER is the setting PACS_VIEWER_DIR (by default the folder viewer in PAC
 """
 
 
+@open_to_links
 @require_safe
 @ensure_csrf_cookie
 def page(request: HttpRequest, route: str = "") -> HttpResponseBase:
@@ -51,9 +56,12 @@ def page(request: HttpRequest, route: str = "") -> HttpResponseBase:
     if PurePosixPath(route).suffix:
         return _plain("Not found.\n", 404)
     inline = [f"'{digest}'" for digest in prepared.script_hashes]
-    return protect(_send(request, prepared, "index.html", ASK_AGAIN), inline)
+    mount = mounted_at(request)
+    response = _mounted(prepared, mount) if mount else _send(request, prepared, "index.html", ASK_AGAIN)
+    return protect(response, inline)
 
 
+@open_to_links
 @require_safe
 def build_file(request: HttpRequest, build: str, name: str) -> HttpResponseBase:
     """One file of the prepared viewer."""
@@ -63,10 +71,14 @@ def build_file(request: HttpRequest, build: str, name: str) -> HttpResponseBase:
     return protect(_send(request, prepared, name, FOR_EVER), CODEC if name in prepared.codec_workers else ())
 
 
+@open_to_links
 @require_safe
 def app_config(request: HttpRequest) -> HttpResponseBase:
-    """``window.config`` of the viewer."""
-    script = app_config_script(resolve_url(settings.LOGIN_URL), settings.CSRF_COOKIE_NAME)
+    """``window.config`` of the viewer; below a share link's addresses it knows these alone."""
+    mount = mounted_at(request)
+    way_in = PAGE if mount else resolve_url(settings.LOGIN_URL)
+    upload = may_upload(principal_of(request))
+    script = app_config_script(way_in, settings.CSRF_COOKIE_NAME, mount, upload=upload)
     response = HttpResponse(script, content_type=MEDIA_TYPES[".js"])
     response.headers["Cache-Control"] = ASK_AGAIN
     return protect(response)
@@ -75,6 +87,13 @@ def app_config(request: HttpRequest) -> HttpResponseBase:
 def _prepared() -> Prepared | None:
     folder = settings.PACS.viewer_dir
     return prepared_viewer(folder) if folder else None
+
+
+def _mounted(prepared: Prepared, mount: str) -> HttpResponse:
+    """The page of a share link: the same, but with the configuration below the link's addresses."""
+    html = (prepared.folder / "index.html").read_text()
+    html = html.replace(f'src="{VIEWER_ROOT}/app-config.js"', f'src="{mount}{VIEWER_ROOT}/app-config.js"')
+    return HttpResponse(html, content_type=MEDIA_TYPES[".html"], headers={"Cache-Control": "private, no-store"})
 
 
 def _send(request: HttpRequest, prepared: Prepared, name: str, caching: str) -> FileResponse:

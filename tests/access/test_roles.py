@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from access.models import Client, StudyGrant, User
+from access.models import Client, Grant, User
 from access.policy import may, may_store, permissions, scope, visible_studies
 from access.principal import Principal
 from access.roles import ROLES, Permission, Scope
@@ -79,8 +79,8 @@ def test_flags_of_django_give_nothing(make_person: Callable[..., User], make_stu
 def test_granted_studies_only(make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     mine, other = make_study(), make_study()
     doctor, colleague = make_person("referring_physician"), make_person("referring_physician")
-    StudyGrant.objects.create(study=mine, user=doctor)
-    StudyGrant.objects.create(study=other, user=colleague)
+    Grant.objects.create(study=mine, user=doctor)
+    Grant.objects.create(study=other, user=colleague)
     for right in (Permission.SEARCH, Permission.RETRIEVE):
         assert [*visible_studies(of_user(doctor, "referring_physician"), right)] == [mine]
         assert [*visible_studies(of_user(colleague, "referring_physician"), right)] == [other]
@@ -96,7 +96,7 @@ def test_a_grant_has_its_time(
 ) -> None:
     now, hour = timezone.now(), timedelta(hours=1)
     patient = make_person("patient")
-    StudyGrant.objects.create(
+    Grant.objects.create(
         study=make_study(),
         user=patient,
         valid_from=now + begins * hour,
@@ -108,7 +108,7 @@ def test_a_grant_has_its_time(
 def test_two_grants_show_a_study_once(make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     study, patient = make_study(), make_person("patient")
     for _ in range(2):
-        StudyGrant.objects.create(study=study, user=patient)
+        Grant.objects.create(study=study, user=patient)
     assert visible_studies(of_user(patient, "patient")).count() == 1
 
 
@@ -116,7 +116,7 @@ def test_each_right_has_its_own_scope(make_person: Callable[..., User], make_stu
     """Two roles don't add up: who finds all studies and may open those granted doesn't open all."""
     granted, other = make_study(), make_study()
     user = make_person()
-    StudyGrant.objects.create(study=granted, user=user)
+    Grant.objects.create(study=granted, user=user)
     both = of_user(user, "administrator", "referring_physician")
     assert set(visible_studies(both, Permission.SEARCH)) == {granted, other}
     assert [*visible_studies(both, Permission.RETRIEVE)] == [granted]
@@ -127,7 +127,7 @@ def test_an_ai_vendor_stores_into_granted_studies_only(
 ) -> None:
     vendor, study = make_client("ai_vendor"), make_study()
     assert not may_store(of_client(vendor), study.study_instance_uid)
-    StudyGrant.objects.create(study=study, client=vendor)
+    Grant.objects.create(study=study, client=vendor)
     assert may_store(of_client(vendor), study.study_instance_uid)
     assert not may_store(of_client(vendor), "1.2.3")
     assert may_store(of_client(make_client("device")), "1.2.3")
@@ -138,7 +138,7 @@ def test_a_grant_of_a_person_is_not_one_of_a_machine(
     make_person: Callable[..., User], make_client: Callable[..., Client], make_study: Callable[..., Study]
 ) -> None:
     user, client, study = make_person("patient"), make_client("ai_vendor"), make_study()
-    StudyGrant.objects.create(study=study, user=user)
+    Grant.objects.create(study=study, user=user)
     assert not visible_studies(of_client(client)).exists()
     assert not visible_studies(replace(of_client(client), id=str(user.external_id))).exists()
 
@@ -149,14 +149,14 @@ def test_a_grant_has_exactly_one_holder(
     study = make_study()
     for holders in ({}, {"user": make_person(), "client": make_client("ai_vendor")}):
         with pytest.raises(IntegrityError), transaction.atomic():
-            StudyGrant.objects.create(study=study, **holders)
+            Grant.objects.create(study=study, **holders)
 
 
 def test_a_study_takes_its_grants_along(make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     study = make_study()
-    StudyGrant.objects.create(study=study, user=make_person("patient"))
+    Grant.objects.create(study=study, user=make_person("patient"))
     study.delete()
-    assert not StudyGrant.objects.exists()
+    assert not Grant.objects.exists()
 
 
 def test_an_identity_never_changes(make_person: Callable[..., User], make_client: Callable[..., Client]) -> None:
@@ -172,6 +172,6 @@ def test_scope_costs_one_query(
 ) -> None:
     user = make_person("patient")
     for _ in range(5):
-        StudyGrant.objects.create(study=make_study(), user=user)
+        Grant.objects.create(study=make_study(), user=user)
     with django_assert_num_queries(1):
         assert len(visible_studies(of_user(user, "patient"))) == 5

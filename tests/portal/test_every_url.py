@@ -8,7 +8,7 @@ from django.test import Client as Browser
 from django.urls import URLPattern, URLResolver, get_resolver
 
 pytestmark = pytest.mark.django_db
-OPEN = {"accounts/login/", "oauth/token/", "oauth/revoke/", "livez", "readyz"}
+OPEN = {"accounts/login/", "oauth/token/", "oauth/revoke/", "livez", "readyz", "s/", "s/open", "share/token"}
 SAMPLES = {"int": "1", "path": "a/b", "slug": "a", "str": "1.2.3", "uuid": "00000000-0000-0000-0000-000000000000"}
 
 
@@ -48,6 +48,8 @@ def test_strangers_get_nothing(method: str, accept: str) -> None:
         if response.status_code == 302:
             assert accept == "text/html", route
             assert response["Location"].startswith("/accounts/login/?next="), route
+        elif method == "options" and response.status_code == 204:
+            assert (response.content, "Allow" in response) == (b"", True), route
         else:
             assert response.status_code in (401, 404), (route, response.status_code)
         if response.status_code == 401:

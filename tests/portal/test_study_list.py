@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
-from access.models import StudyGrant, User
+from access.models import Grant, User
 from archive.models import Study
 from audit.models import AccessEvent
 from portal.rows import date, person_name, time
@@ -170,7 +170,7 @@ def test_each_sees_what_is_theirs(
 ) -> None:
     mine, _ = make_study("1.1"), make_study("1.2", name=f"{MARKER}^B")
     doctor = make_person("referring_physician")
-    StudyGrant.objects.create(study=mine, user=doctor)
+    Grant.objects.create(study=mine, user=doctor)
     browser.force_login(doctor)
     page = browser.get("/")
     assert shown(page) == ["1.1"]

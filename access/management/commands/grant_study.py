@@ -1,4 +1,4 @@
-"""``grant_study NAME STUDY_UID [--until DATE] [--end]``: open one study to a person or a machine."""
+"""``grant_study NAME STUDY_UID [--until DATE] [--right RIGHT] [--all-of-patient] [--end]``: open one study, or more."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, time
@@ -8,7 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
-from access.people import Unknown, grant_study, revoke_study
+from access.grants import grant_study, revoke_study
+from access.people import Unknown
+from access.rights import Right
 
 
 class Command(BaseCommand):
@@ -23,6 +25,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--until", type=_moment, help="2030-12-31 (to the end of that day) or 2030-12-31T18:00+01:00"
         )
+        parser.add_argument(
+            "--right",
+            action="append",
+            choices=[right.value for right in Right],
+            dest="rights",
+            help="narrows what the role allows; may be repeated; default: nothing is narrowed",
+        )
+        parser.add_argument("--all-of-patient", action="store_true", help="all studies of the study's patient")
         parser.add_argument("--end", action="store_true", help="end the grants of this study instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -32,11 +42,13 @@ class Command(BaseCommand):
             if options["end"]:
                 self.stdout.write(f"{revoke_study(name, study)} grants ended")
                 return
-            grant_study(name, study, options["until"])
+            rights = [Right(right) for right in options["rights"] or Right]
+            grant_study(name, study, options["until"], rights=rights, whole_patient=options["all_of_patient"])
         except Unknown as error:
             raise CommandError(str(error)) from error
         end = f"until {options['until']:%Y-%m-%d %H:%M %Z}" if options["until"] else "without end"
-        self.stdout.write(f"{name} may reach the study {end}")
+        what = "all studies of the patient" if options["all_of_patient"] else "the study"
+        self.stdout.write(f"{name} may reach {what} {end}")
 
 
 def _moment(text: str) -> datetime:

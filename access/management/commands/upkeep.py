@@ -4,7 +4,9 @@ from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+from django.db.models.functions import Now
 
+from access.models import LinkToken
 from access.throttle import forget_old
 
 
@@ -18,3 +20,4 @@ class Command(BaseCommand):
         call_command("clearsessions")
         call_command("cleartokens")
         forget_old()
+        LinkToken.objects.filter(expires_at__lte=Now()).delete()

@@ -1,4 +1,7 @@
-"""Hand the outbox's due tasks to the workers, for ever; clear away now and then what dead processes left behind."""
+"""Hand the outbox's due tasks to the workers, for ever; clear away now and then what dead processes left behind.
+
+The trail is sealed here as well: in a thread of its own, because the broker may be away for long.
+"""
 
 import logging
 import signal
@@ -13,6 +16,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from archive.object_store import ObjectStoreError, object_store
 from archive.outbox import SWEEP, Wish, relay_once, wish
 from archive.tasks import run_outbox_entry
+from audit.sealer import Sealer
 
 log = logging.getLogger("archive.outbox")
 
@@ -38,6 +42,14 @@ class Command(BaseCommand):
         stop = threading.Event()
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: stop.set())
+        if options["once"]:
+            self.relay(stop, once=True)
+        else:
+            with Sealer(stop):
+                self.relay(stop)
+
+    def relay(self, stop: threading.Event, *, once: bool = False) -> None:
+        """The turns of the relay."""
         pause = PAUSE
         clear_at = upkeep_at = time.monotonic()
         while not stop.is_set():
@@ -49,7 +61,7 @@ class Command(BaseCommand):
                 upkeep_at = time.monotonic() + UPKEEP_EVERY
                 upkeep()
             pause = relay(pause)
-            if options["once"] and pause:
+            if once and pause:
                 return
             stop.wait(pause)
 
