@@ -39,6 +39,11 @@ DELETE_INSTANCES: Final = EventKind("delete_instances", "110103", "DICOM Instanc
 DELETE: Final = EventKind("delete", "110105", "DICOM Study Deleted", "D")
 SEARCH: Final = EventKind("search", "110112", "Query", "E")
 EXPORT: Final = EventKind("export", "110106", "Export", "R")
+SHARE: Final = EventKind("share", "110113", "Security Alert", "E", "110135", "Object Security Attributes Changed")
+SHARE_USED: Final = EventKind("share_used", "110106", "Export", "R")
+SHARE_ENDED: Final = EventKind(
+    "share_ended", "110113", "Security Alert", "E", "110135", "Object Security Attributes Changed"
+)
 IMPORT: Final = EventKind("import", "110107", "Import", "C")
 READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
 REFUSED: Final = EventKind("refused", "110113", "Security Alert", "E", "110132", "Use of Restricted Function")
@@ -46,6 +51,12 @@ CONFIGURATION: Final = EventKind("configuration", "110113", "Security Alert", "E
 ROLES_CHANGED: Final = EventKind("roles_changed", "110113", "Security Alert", "E", "110136", "Security Roles Changed")
 USER_CHANGED: Final = EventKind(
     "user_changed", "110113", "Security Alert", "E", "110137", "User Security Attributes Changed"
+)
+RECORDING_STOPPED: Final = EventKind(
+    "recording_stopped", "110113", "Security Alert", "E", "110133", "Audit Recording Stopped"
+)
+RECORDING_STARTED: Final = EventKind(
+    "recording_started", "110113", "Security Alert", "E", "110134", "Audit Recording Started"
 )
 STARTED: Final = EventKind("started", "110100", "Application Activity", "E", "110120", "Application Start")
 STOPPED: Final = EventKind("stopped", "110100", "Application Activity", "E", "110121", "Application Stop")
@@ -63,12 +74,17 @@ KINDS: Final[Mapping[str, EventKind]] = {
         DELETE,
         SEARCH,
         EXPORT,
+        SHARE,
+        SHARE_USED,
+        SHARE_ENDED,
         IMPORT,
         READ_TRAIL,
         REFUSED,
         CONFIGURATION,
         ROLES_CHANGED,
         USER_CHANGED,
+        RECORDING_STOPPED,
+        RECORDING_STARTED,
         STARTED,
         STOPPED,
     )

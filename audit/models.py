@@ -1,4 +1,4 @@
-"""The trail's one table. Triggers refuse every change to a written row (migration 0002)."""
+"""The trail and the log that seals it. Triggers refuse every change to a written row (migrations 0002, 0003)."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import BrinIndex, GinIndex
@@ -64,3 +64,42 @@ class AccessEvent(models.Model):
 
     def __str__(self) -> str:
         return f"AccessEvent {self.sequence}"
+
+
+class UnsealedEvent(models.Model):
+    """An event that waits to be sealed; a trigger puts it here in the transaction of the event."""
+
+    sequence = models.BigIntegerField(primary_key=True)
+
+    def __str__(self) -> str:
+        return f"UnsealedEvent {self.sequence}"
+
+
+class SealedEvent(models.Model):
+    """The place of an event in the log: ``position`` is 1, 2, 3... without gaps, in the order of the commits.
+
+    ``leaf_hash`` is the leaf of the Merkle tree (RFC 9162 2.1.1) over the canonical bytes of the event.
+    """
+
+    position = models.BigIntegerField(primary_key=True)
+    sequence = models.BigIntegerField(unique=True)
+    leaf_hash = models.BinaryField()
+    sealed_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"SealedEvent {self.position}"
+
+
+class TreeNode(models.Model):
+    """The root of the whole subtree of 2**level leaves number ``index`` (from 0), for each eighth level.
+
+    With them a root or a proof takes some hundred reads, however large the log is.
+    """
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.SmallIntegerField()
+    index = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"TreeNode {self.level} {self.index}"

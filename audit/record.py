@@ -2,13 +2,14 @@
 
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from django.db import DatabaseError
+from django.db import DatabaseError, transaction
 
+from audit import outage
 from audit.bounded import bounded
-from audit.kinds import Action, EventKind, Outcome
+from audit.kinds import RECORDING_STARTED, RECORDING_STOPPED, Action, EventKind, Outcome
 from audit.models import AccessEvent
 
 LONGEST_TEXT = 16_384
@@ -28,7 +29,7 @@ class NewAccessEvent:
     """
 
     kind: EventKind
-    principal_kind: Literal["person", "client", "system", "anonymous"]
+    principal_kind: Literal["person", "client", "link", "system", "anonymous"]
     principal_id: str = ""
     principal_name: str = ""
     auth_method: str = ""
@@ -60,15 +61,40 @@ def record(events: Sequence[NewAccessEvent]) -> None:
     Inside a transaction they stand or fall with it. Outside one they are durable when this returns: one statement,
     committed on its own. Raises AuditUnavailable; an open transaction can then only be rolled back.
     """
-    rows = [_row(event) for event in events]
     try:
-        with bounded(lock_seconds=LOCK_SECONDS):
-            if len(rows) == 1:
-                rows[0].save(force_insert=True)
-            else:
-                AccessEvent.objects.bulk_create(rows)
+        _write(events)
     except DatabaseError as error:
+        outage.failed(len(events))
         raise AuditUnavailable("the access trail can't be written") from error
+    if outage.untold():
+        transaction.on_commit(_tell_of_the_outage, robust=True)
+
+
+def _write(events: Sequence[NewAccessEvent]) -> None:
+    rows = [_row(event) for event in events]
+    with bounded(lock_seconds=LOCK_SECONDS):
+        if len(rows) == 1:
+            rows[0].save(force_insert=True)
+        else:
+            AccessEvent.objects.bulk_create(rows)
+
+
+def _tell_of_the_outage() -> None:
+    """That the trail could not be written, and that it can be again; tried anew with the next event if it fails."""
+    over = outage.take()
+    if over is None:
+        return
+    stopped = NewAccessEvent(
+        kind=RECORDING_STOPPED,
+        principal_kind="system",
+        principal_name="audit recorder",
+        outcome=Outcome.MAJOR_FAILURE,
+        outcome_description=str(over),
+    )
+    try:
+        _write([stopped, replace(stopped, kind=RECORDING_STARTED, outcome=Outcome.SUCCESS)])
+    except DatabaseError:
+        outage.put_back(over)
 
 
 def _row(event: NewAccessEvent) -> AccessEvent:

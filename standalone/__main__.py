@@ -20,6 +20,8 @@ Lightbox, a DICOMweb-first PACS.
   ./pacs selftest URL      which clauses of DICOMweb a server meets; any server
          --token T | --user NAME   --clean --json
   ./pacs doctor            find out what is wrong
+  ./pacs audit verify      has anybody altered the access trail
+         proof SEQUENCE | key | seal
   ./pacs manage WORDS...   a management command of the product (manage help lists them)
   ./pacs test [WORDS...]   run the tests against real services; WORDS go to pytest
   ./pacs lint              style, types, import directions, scripts
@@ -99,6 +101,15 @@ def _selftest(words: list[str]) -> int:
     return selftest(words)
 
 
+def _audit(words: list[str]) -> int:
+    from standalone.commands import manage
+
+    parser = argparse.ArgumentParser(prog="./pacs audit", description="The tamper evidence of the access trail.")
+    parser.add_argument("what", choices=("verify", "proof", "key", "seal"))
+    options, rest = parser.parse_known_args(words[:1])
+    return manage(layout(), [f"audit_{options.what}", *rest, *words[1:]])
+
+
 def _manage(words: list[str]) -> int:
     from standalone.commands import manage
 
@@ -129,6 +140,7 @@ COMMANDS = {
     "doctor": _doctor,
     "import": _import,
     "selftest": _selftest,
+    "audit": _audit,
     "manage": _manage,
     "test": _test,
     "lint": _lint,

@@ -22,6 +22,7 @@ from standalone.status import inspect, running
 
 DISK_LOW = 2 << 30
 DEFAULT_PORT = 8080
+SEALING_LATE = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ def _ask(name: str, check: Callable[[], None]) -> Finding:
 
 
 def _product(note: Running) -> Iterator[Finding]:
-    found = inspect(note.environment, "migrations", "object_store", "studies", "configuration")
+    found = inspect(note.environment, "migrations", "object_store", "studies", "trail", "configuration")
     for name, answer in found.items():
         if "error" in answer:
             yield Finding(False, f"{name.replace('_', ' ')}: {answer['error']}")
@@ -140,5 +141,18 @@ def _product(note: Running) -> Iterator[Finding]:
         yield Finding(True, f"object store ({found['object_store']['kind']}) can be written and read")
     if "studies" in found["studies"]:
         yield Finding(None, f"{found['studies']['studies']} studies in the archive")
+    if "sealed" in found["trail"]:
+        yield _trail(**found["trail"])
     for key, value in found["configuration"].get("configuration", {}).items():
         yield Finding(None, f"{key} = {json.dumps(value)}")
+
+
+def _trail(sealed: int, signed: int, unsealed_seconds: float, unsigned_seconds: float) -> Finding:
+    text = f"{sealed} events of the access trail are sealed, {signed} of them under a signed checkpoint"
+    if signed > sealed:
+        return Finding(False, f"{text}: some are gone; run: ./pacs audit verify")
+    if max(unsealed_seconds, unsigned_seconds) > SEALING_LATE:
+        return Finding(
+            False, f"{text}; others have waited for more than {SEALING_LATE // 60} minutes, see the relay's log"
+        )
+    return Finding(True, text)

@@ -36,6 +36,13 @@ def object_store() -> Answer:
     return {"kind": settings.PACS.object_store}
 
 
+def trail() -> Answer:
+    from django.utils.module_loading import import_string
+
+    state: Answer = import_string("audit.sealer.state")()
+    return state
+
+
 def configuration() -> Answer:
     from urllib.parse import urlsplit
 
@@ -53,6 +60,7 @@ CHECKS: dict[str, Callable[[], Answer]] = {
     "studies": studies,
     "migrations": migrations,
     "object_store": object_store,
+    "trail": trail,
     "configuration": configuration,
 }
 

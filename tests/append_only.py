@@ -5,7 +5,13 @@ from collections.abc import Iterator
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-TRIGGERS = ("access_event_keep_rows", "access_event_keep_table")
+TRIGGERS = {
+    "audit_accessevent": ("access_event_keep_rows", "access_event_keep_table"),
+    "audit_sealedevent": ("audit_sealedevent_keep_rows", "audit_sealedevent_keep_table"),
+    "audit_treenode": ("audit_treenode_keep_rows", "audit_treenode_keep_table"),
+}
+OFF = [f"ALTER TABLE {table} DISABLE TRIGGER {name}" for table, names in TRIGGERS.items() for name in names]
+ON = [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, names in TRIGGERS.items() for name in names]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,9 +20,7 @@ def flush_may_empty_the_trail() -> Iterator[None]:
     execute = DatabaseOperations.execute_sql_flush
 
     def without_triggers(self: DatabaseOperations, statements: list[str]) -> None:
-        off = [f"ALTER TABLE audit_accessevent DISABLE TRIGGER {name}" for name in TRIGGERS]
-        on = [f"ALTER TABLE audit_accessevent ENABLE ALWAYS TRIGGER {name}" for name in TRIGGERS]
-        execute(self, [*off, *statements, *on])
+        execute(self, [*OFF, *statements, *ON])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(DatabaseOperations, "execute_sql_flush", without_triggers)

@@ -147,6 +147,11 @@ def test_up_status_second_up_and_stop(installation: Installation) -> None:
     assert "secret_key" in doctor.stdout
     assert (installation.layout.secrets / "secret_key").read_text() not in doctor.stdout
 
+    assert "events of the access trail are sealed" in doctor.stdout
+    verified = installation.pacs("audit", "verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert "The trail is what was sealed" in verified.stdout
+
     counted = installation.pacs("manage", "shell", "-c", "from django.conf import settings; print(settings.PACS.data)")
     assert counted.stdout.strip().endswith(str(installation.layout.data))
 
@@ -224,7 +229,7 @@ def test_import_of_a_missing_path_is_refused(installation: Installation) -> None
 def test_help_and_unknown_words() -> None:
     shown = subprocess.run([ROOT / "pacs"], capture_output=True, text=True, cwd="/", timeout=60, check=False)
     assert shown.returncode == 0
-    for word in ("up", "stop", "status", "import", "doctor", "manage", "test", "lint"):
+    for word in ("up", "stop", "status", "import", "doctor", "audit", "manage", "test", "lint"):
         assert f"./pacs {word}" in shown.stdout
     assert len(shown.stdout.splitlines()) < 25
     assert subprocess.run([ROOT / "pacs", "uo"], capture_output=True, cwd="/", timeout=60, check=False).returncode == 2

@@ -1,0 +1,128 @@
+"""The sealer: seals events as they come and signs a checkpoint now and then, until it is told to stop."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.models import Min
+
+from audit import tree
+from audit.checkpoints import BadCheckpoint, Checkpoint, Signer, parse, signer
+from audit.models import AccessEvent, SealedEvent, UnsealedEvent
+from audit.places import Folder, Leaf
+from audit.sealing import BATCH, seal_batch
+from audit.tree import TrailAltered
+
+log = logging.getLogger(__name__)
+
+PAUSE: Final = 1.0
+LEAVES_PER_FILE: Final = 100_000
+
+
+def folder() -> Folder:
+    """Where this installation keeps its checkpoints."""
+    return Folder(settings.PACS.audit.checkpoints or settings.PACS.data / "audit-checkpoints")
+
+
+def own_signer() -> Signer:
+    """This installation's key; made at its first use. Raises OSError, ValueError."""
+    host = urlsplit(settings.PACS.public_root).hostname or "localhost"
+    return signer(settings.PACS.audit.key or settings.PACS.data / "secrets/audit_key", f"{host}/lightbox-audit")
+
+
+def checkpoint(place: Folder, own: Signer) -> Checkpoint | None:
+    """Sign what is sealed and write it to ``place``; None if there is nothing new.
+
+    Nothing is signed that does not go on where the last checkpoint ended. Raises TrailAltered, DatabaseError, OSError,
+    BadCheckpoint.
+    """
+    size = tree.size()
+    newest = place.newest()
+    signed = 0
+    if newest is not None:
+        last = parse(newest.read_text())
+        signed = last.size
+        if size < signed:
+            raise TrailAltered(f"{signed} events were sealed at {last.time:%Y-%m-%dT%H:%M:%SZ}, and {size} are left")
+        if tree.frontier(signed).root() != last.root:
+            raise TrailAltered(
+                f"the first {signed} events are not those that were sealed at {last.time:%Y-%m-%dT%H:%M:%SZ}"
+            )
+    if size == signed:
+        return None
+    made = own.sign(size, tree.frontier(size).root(), datetime.now(UTC))
+    for first in range(signed + 1, size + 1, LEAVES_PER_FILE):
+        place.write_leaves(f"{made.time:%Y-%m-%d}", first, _leaves(first, min(size, first + LEAVES_PER_FILE - 1)))
+    place.write_checkpoint(made)
+    return made
+
+
+def _leaves(first: int, last: int) -> Iterator[Leaf]:
+    rows = SealedEvent.objects.filter(position__gte=first, position__lte=last).order_by("position")
+    for sequence, leaf in rows.values_list("sequence", "leaf_hash").iterator(10_000):
+        yield sequence, bytes(leaf)
+
+
+def state() -> dict[str, float]:
+    """For how many seconds the oldest event waits to be sealed and, sealed, to be signed; and how many are either."""
+    newest = folder().newest()
+    signed = parse(newest.read_text()).size if newest is not None else 0
+    waiting = UnsealedEvent.objects.values("sequence")
+    oldest = AccessEvent.objects.filter(sequence__in=waiting).aggregate(at=Min("recorded_at"))["at"]
+    unsigned = SealedEvent.objects.filter(position=signed + 1).values_list("sealed_at", flat=True).first()
+    return {
+        "sealed": tree.size(),
+        "signed": signed,
+        "unsealed_seconds": _age(oldest),
+        "unsigned_seconds": _age(unsigned),
+    }
+
+
+def _age(moment: datetime | None) -> float:
+    return 0.0 if moment is None else (datetime.now(UTC) - moment).total_seconds()
+
+
+class Sealer:
+    """A thread that seals each second and signs each ``PACS.audit.checkpoint_seconds``, on a connection of its own."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._sign_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
+
+    def __enter__(self) -> "Sealer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._stop.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        while not self._stop.wait(PAUSE):
+            self.turn()
+        self._sign_at = 0.0
+        self.turn()
+        connection.close()
+
+    def turn(self) -> None:
+        """Seal, and sign if it is time; whatever fails is logged and tried again."""
+        try:
+            while seal_batch() == BATCH and time.monotonic() < self._sign_at and not self._stop.is_set():
+                pass
+            if time.monotonic() >= self._sign_at:
+                self._sign_at = time.monotonic() + settings.PACS.audit.checkpoint_seconds
+                checkpoint(folder(), own_signer())
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("the trail can't be sealed now (%s); trying again", type(error).__name__)
+            connection.close()
+        except TrailAltered as error:
+            log.error("THE ACCESS TRAIL WAS ALTERED, no checkpoint is signed: %s. Run audit_verify", error)
+        except (OSError, ValueError, BadCheckpoint) as error:
+            log.error("no checkpoint of the access trail could be written: %s", type(error).__name__)
