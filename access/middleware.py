@@ -25,6 +25,7 @@ RENEW_SECONDS = 60
 SIGNED_IN_AT = "signed_in_at"
 SEEN_AT = "seen_at"
 _OPEN = "open_to_all"
+_DICOMWEB = "/dicom-web/"
 _log = logging.getLogger(__name__)
 
 
@@ -55,7 +56,7 @@ class SignInRequired:
             principal = authenticate(request)
             if principal is not None:
                 return None if principal.kind != "link" or is_open_to_links(view) else _out_of_place(request, principal)
-            if request.method == "OPTIONS" and (methods := _methods(view)):
+            if request.method == "OPTIONS" and request.path_info.startswith(_DICOMWEB) and (methods := _methods(view)):
                 return HttpResponse(status=204, headers={"Allow": methods, "Cache-Control": "no-store"})
             detail = "sign in, or send a Bearer token"
         except AuthenticationFailed as error:
@@ -64,7 +65,7 @@ class SignInRequired:
 
 
 def _methods(view: Any) -> str:
-    """What a resource can be asked, which is no secret; "" if it has an answer of its own to OPTIONS."""
+    """What a DICOMweb resource can be asked, which is no secret; "" if it has an answer of its own to OPTIONS."""
     resource = getattr(view, "view_class", None)
     if resource is None or "options" in vars(resource):
         return ""

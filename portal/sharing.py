@@ -1,5 +1,6 @@
 """Sharing a study: a form that makes a link, shown once, and the list of links with what has become of each."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
@@ -79,7 +80,7 @@ class LinkRow:
 @require_http_methods(["GET", "HEAD", "POST"])
 def share(request: HttpRequest, study: str) -> HttpResponse:
     """The form for one study; a POST makes the link and shows it, this once. 404 for what may not be shared."""
-    principal = _sharer(request)
+    principal = _allowed(request, policy.may_share)
     found = policy.shareable_studies(principal).select_related("patient").filter(study_instance_uid=study).first()
     if found is None:
         raise Http404
@@ -90,7 +91,7 @@ def share(request: HttpRequest, study: str) -> HttpResponse:
         "purposes": PURPOSES,
         "most_days": MOST_DAYS,
         "principal": principal,
-        "may_share": True,
+        "sees_links": True,
     }
     if request.method != "POST" or not form.is_valid():
         record([event(request, SEARCH, principal, rule="share", study_uids=[study], query="the form to share a study")])
@@ -102,21 +103,21 @@ def share(request: HttpRequest, study: str) -> HttpResponse:
 @require_safe
 def shared(request: HttpRequest) -> HttpResponse:
     """The links that one made, newest first; whoever manages sees those of everybody."""
-    principal = _sharer(request)
+    principal = _allowed(request, policy.may_end_links)
     now = timezone.now()
     visible = policy.visible_studies(principal, Permission.SEARCH)
     links = _links(principal).select_related("created_by").prefetch_related("grants").order_by("-created_at")[:LISTED]
     rows = [_row(link, visible, now) for link in links]
     shown = sorted({row.uid for each in rows for row in each.studies})
     record([event(request, SEARCH, principal, rule="share", study_uids=shown, query="share links")])
-    context = {"rows": rows, "principal": principal, "may_share": True, "of_everybody": _manages(principal)}
+    context = {"rows": rows, "principal": principal, "sees_links": True, "of_everybody": _manages(principal)}
     return render(request, "portal/shares.html", context)
 
 
 @require_POST
 def end(request: HttpRequest, link: UUID) -> HttpResponse:
     """Revoke a link; back to the list. 404 for a link of somebody else."""
-    principal = _sharer(request)
+    principal = _allowed(request, policy.may_end_links)
     found = _links(principal).filter(external_id=link).first()
     if found is None:
         raise Http404
@@ -124,10 +125,10 @@ def end(request: HttpRequest, link: UUID) -> HttpResponse:
     return HttpResponseRedirect(reverse("shared"))
 
 
-def _sharer(request: HttpRequest) -> Principal:
-    """The principal, who may share. Raises PermissionDenied, with its event."""
+def _allowed(request: HttpRequest, may: Callable[[Principal], bool]) -> Principal:
+    """The principal, who may do this. Raises PermissionDenied, with its event."""
     principal = principal_of(request)
-    if not policy.may_share(principal):
+    if not may(principal):
         record([event(request, REFUSED, principal, decision="deny", rule="share", outcome=Outcome.MINOR_FAILURE)])
         raise PermissionDenied
     return principal
