@@ -32,6 +32,9 @@ _DISCREET = {
     "log_min_duration_sample": "-1",
     "log_parameter_max_length_on_error": "0",
 }
+# Our statements are many and short, on disks without arms: compiling one takes longer than running it, and an index is
+# worth more than the defaults of 1996 think.
+_QUICK = {"jit": "off", "random_page_cost": "1.1", "work_mem": "16MB", "effective_cache_size": "2GB"}
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -72,7 +75,7 @@ class Postgres(Service):
 
     def command(self) -> list[str]:
         options = {"listen_addresses": "", "unix_socket_directories": str(self.socket_folder)}
-        options |= {"unix_socket_permissions": "0700", "max_connections": "200"} | _DISCREET
+        options |= {"unix_socket_permissions": "0700", "max_connections": "200"} | _DISCREET | _QUICK
         options |= _THROW_AWAY if self.throw_away else {}
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         return [str(self._binary("postgres")), "-D", str(self.data), *words]
