@@ -38,10 +38,12 @@ def complete(result: Json, **kwargs: Any) -> Json:
     }
     found["securitySchemes"]["client"] = {"type": "http", "scheme": "basic", "description": "RFC 6749 2.3.1"}
     result["paths"] |= openapi.paths(SECURITY) | _TOKENS | _HEALTH
-    for item in result["paths"].values():
+    for path, item in result["paths"].items():
         for method, operation in item.items():
             refused = {400, 408, 414, 431} | (set() if operation.get("security") == [] else {401})
-            refused |= {413} if method in ("post", "patch") else set()
+            if method in ("post", "patch"):
+                # Only what goes to DICOMweb may come in chunks.
+                refused |= {413} if path.startswith(openapi.PREFIX) else {411, 413}
             for status in refused:
                 operation["responses"].setdefault(str(status), {"$ref": f"#/components/responses/Problem{status}"})
             operation["responses"] = dict(sorted(operation["responses"].items()))

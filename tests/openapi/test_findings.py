@@ -75,6 +75,11 @@ REFUSED = {
         431,
         "header-too-large",
     ),
+    "a form in chunks": (
+        b"POST /oauth/revoke/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        411,
+        "length-required",
+    ),
     "an unknown transfer coding": (
         b"POST /dicom-web/studies HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: nothing\r\n\r\n",
         501,

@@ -145,3 +145,15 @@ def test_it_is_given_to_who_is_signed_in(door_for: Any) -> None:  # noqa: F811
     assert response.status_code == 200
     assert response.json()["paths"].keys() == document()["paths"].keys()
     assert HttpClient().get("/api/schema").status_code == 401
+
+
+def test_a_form_in_chunks_is_described_as_refused() -> None:
+    """Found by schemathesis: only what goes to DICOMweb may come without a length."""
+    refusing = {
+        path
+        for path, item in document()["paths"].items()
+        for operation in item.values()
+        if "411" in operation["responses"]
+    }
+    assert not any(path.startswith("/dicom-web/") for path in refusing)
+    assert {"/oauth/token/", "/oauth/revoke/"} <= refusing
