@@ -55,18 +55,18 @@ class SearchView(DicomwebView):
         chosen = self.negotiate(request, FORMS)
         limits = settings.PACS.limits
         pairs = _pairs(request.META.get("QUERY_STRING", ""))
-        parsed = parse_query(
-            pairs,
-            self.level,
-            study_instance_uid=study,
-            series_instance_uid=series,
-            default_limit=limits.search_default_limit,
-            most=limits.search_limit,
-            most_parameters=limits.search_parameters,
-            longest_value=limits.search_value_characters,
-            declared=declared,
-        )
         with bounded(statement_seconds=limits.search_seconds):
+            parsed = parse_query(
+                pairs,
+                self.level,
+                study_instance_uid=study,
+                series_instance_uid=series,
+                default_limit=limits.search_default_limit,
+                most=limits.search_limit,
+                most_parameters=limits.search_parameters,
+                longest_value=limits.search_value_characters,
+                declared=declared,
+            )
             found = search(parsed.query, self.scope(request), dicomweb_root(request))
         unsupported = list(parsed.unsupported)
         warnings = [text for each in parsed.extended for text in _incomplete(each, counts=self.sees_all(request))]

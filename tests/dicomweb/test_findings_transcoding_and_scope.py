@@ -10,6 +10,9 @@ import numpy as np
 import orjson
 import pydicom
 import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGLSLossless, generate_uid
 
@@ -148,3 +151,11 @@ def test_a_single_pixel_becomes_rle(technologist: Door, colour: bool) -> None:
     assert answer.status_code == 200, body_of(answer)
     pixels = pydicom.dcmread(io.BytesIO(body_of(answer))).pixel_array
     assert pixels.tolist() == ([[[1, 2, 3]]] if colour else [[0x0201]])
+
+
+def test_declared_tags_are_looked_up_within_the_time_of_a_search(technologist: Door) -> None:
+    """The look-up waited for as long as any statement may, where the search itself gives up after seconds."""
+    with CaptureQueriesContext(connection) as queries:
+        technologist.search("studies", FlipAngle="12")
+    (about_tags,) = [query["sql"] for query in queries if 'FROM "archive_extendedtag"' in query["sql"]]
+    assert about_tags.startswith(f"SET LOCAL statement_timeout = {settings.PACS.limits.search_seconds * 1000}")
