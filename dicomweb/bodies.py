@@ -8,8 +8,8 @@ from archive.payload import Payload
 from dicomweb.multipart import OutPart, multipart_content_type, multipart_length, new_boundary, write_multipart
 
 
-def single_part(payload: Payload, content_type: str) -> HttpResponseBase:
-    """One representation as the whole body."""
+def whole_body(payload: Payload, content_type: str) -> HttpResponseBase:
+    """One representation as the whole body, without the validators and ranges of ``dicomweb.ranges.single_part``."""
     response = StreamingHttpResponse(payload.open(), content_type=content_type)
     response["Content-Length"] = str(payload.length)
     return response

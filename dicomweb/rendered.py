@@ -10,7 +10,7 @@ from archive.locate import Address, locate, locate_series
 from archive.payload import in_memory
 from archive.pictures import instance_thumbnail, render, series_thumbnail, study_thumbnail
 from audit import kinds
-from dicomweb.bodies import single_part
+from dicomweb.bodies import whole_body
 from dicomweb.frames import frame_number
 from dicomweb.media_types import Representation
 from dicomweb.picture_parameters import PARAMETERS, rendering_of, warnings_of
@@ -54,7 +54,7 @@ class RetrieveThumbnail(DicomwebView):
             found = locate_series(self.scope(request), address)
             payload = series_thumbnail(found[0]) if series else study_thumbnail(found)
         self.record_read(request, address, instance_count=1, bytes=payload.length, query="thumbnail")
-        return single_part(payload, "image/jpeg")
+        return whole_body(payload, "image/jpeg")
 
 
 def send_picture(view: DicomwebView, request: Request, address: Address, number: int | None) -> HttpResponse:
