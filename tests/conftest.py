@@ -129,12 +129,19 @@ def pytest_unconfigure() -> None:
         SERVICES.close()
 
 
+# Here whole installations and browsers run beside other tests. A machine that stands still for seconds is no defect of
+# the product, so these get a second try; that it was needed is told at the end.
+SECOND_TRY = tuple(ROOT / "tests" / room for room in ("browser", "conformance", "deploy", "live", "standalone"))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     no_browser = pytest.mark.skip(reason="no Chromium on this machine (install it, or set PACS_CHROMIUM)")
     no_shared = pytest.mark.skip(reason="the shared DICOM files are not here (set PACS_SHARED_DATA)")
     for item in items:
         if ROOT / "tests/shared" in item.path.parents:
             item.add_marker(pytest.mark.shared)
+        if item.get_closest_marker("browser") or any(room in item.path.parents for room in SECOND_TRY):
+            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
         if not CHROMIUM and item.get_closest_marker("browser"):
             item.add_marker(no_browser)
         if not SHARED.is_dir() and item.get_closest_marker("shared"):
@@ -153,6 +160,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.write_line(f"{len(tests)} left out: {reason}")
             for test in tests[:20]:
                 terminalreporter.write_line(f"    {test}")
+    if again := terminalreporter.stats.get("rerun", []):
+        terminalreporter.section("second try")
+        for report in again:
+            terminalreporter.write_line(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}")
 
 
 @pytest.fixture(autouse=True)

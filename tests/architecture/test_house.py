@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = (
-    *("dicom", "audit", "archive", "access", "dicomweb", "portal", "viewer", "pacs_project"),
+    *("dicom", "audit", "archive", "access", "dicomweb", "portal", "administration", "trail", "viewer", "pacs_project"),
     *("samples", "selftest", "standalone"),
 )
 # module -> why it is longer than the others

@@ -482,10 +482,10 @@ def test_bombs_of_60000_by_60000_cost_nothing(uid: str, agreeing: bool) -> None:
     codestream, pixels = with_size(uid, 60000, 60000), GOOD[uid][1]
     if agreeing:
         pixels = replace(pixels, rows=60000, columns=60000)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(CannotDecode, match=r"60000|samples is larger"):
         decode_frame(codestream, uid, pixels)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # KiB
 
 

@@ -17,7 +17,7 @@ from tests.live.rounds import STORE_TYPE
 from tests.live.senders import Sent, make_sent, store
 from tests.live.server import LivePacs
 
-PATIENCE = 2.0
+PATIENCE = 8.0  # what the machine itself may pause for; who waits for somebody slow waits 10 s and more
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +126,7 @@ def test_everybody_else_is_served(
     for path, times in took.items():
         print(f"{path}: median {statistics.median(times) * 1000:.0f} ms, slowest {max(times) * 1000:.0f} ms")
     assert max(max(times) for times in took.values()) < PATIENCE, took
+    assert max(statistics.median(times) for times in took.values()) < PATIENCE / 2, took
 
 
 @pytest.mark.parametrize("begin", [half_a_head, a_late_body])
@@ -141,7 +142,7 @@ def test_a_request_is_whole_within_ten_seconds(
             wire.sendall(b"v")
             time.sleep(1)
     assert status_of(wire) == 408
-    assert 9 <= time.monotonic() - began < 13
+    assert 9 <= time.monotonic() - began < 25
 
 
 def test_more_connections_than_there_is_room_for(file_store: LivePacs, sockets: ExitStack) -> None:
@@ -208,7 +209,7 @@ def test_clients_that_do_not_close(file_store: LivePacs, sockets: ExitStack) -> 
     time.sleep(0.3)
     start = time.monotonic()
     assert requests.get(f"{file_store.url}/livez", timeout=30).status_code == 200
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 3 * PATIENCE, "it is 60 s"
 
 
 def test_requests_in_pieces_and_in_a_row(file_store: LivePacs, session: requests.Session, sockets: ExitStack) -> None:

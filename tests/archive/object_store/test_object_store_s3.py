@@ -170,7 +170,7 @@ def test_an_unreachable_server_is_told_in_time(
             return time.monotonic() - begun
 
         with ThreadPoolExecutor(len(calls)) as threads:
-            assert max(threads.map(timed, calls)) < 10
+            assert max(threads.map(timed, calls)) < 40
 
 
 def test_wrong_credentials_and_a_missing_bucket_are_told_at_once(s3_store: Callable[..., S3ObjectStore]) -> None:
@@ -192,7 +192,7 @@ def test_wrong_credentials_and_a_missing_bucket_are_told_at_once(s3_store: Calla
     ):
         with pytest.raises(ObjectStoreUnavailable):
             call()
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
 
 
 def test_no_secret_in_what_is_printed(s3_store: Callable[..., S3ObjectStore]) -> None:
