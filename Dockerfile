@@ -50,6 +50,8 @@ COPY archive/ archive/
 COPY access/ access/
 COPY dicomweb/ dicomweb/
 COPY portal/ portal/
+COPY administration/ administration/
+COPY trail/ trail/
 COPY viewer/ viewer/
 COPY samples/ samples/
 COPY selftest/ selftest/

@@ -35,6 +35,8 @@ INSTALLED_APPS = [
     "access",
     "dicomweb",
     "portal",
+    "administration",
+    "trail",
     "viewer",
     "pacs_project",
 ]
@@ -63,6 +65,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "access.navigation.bar",
             ]
         },
     }

@@ -15,6 +15,9 @@ handler500 = "pacs_project.errors.server_error"
 
 urlpatterns = [
     path("", include("portal.urls")),
+    path("administration/", include("administration.urls")),
+    path("trail/", include("trail.urls")),
+    path("fhir/", include("trail.fhir_urls")),
     path("dicom-web/", include("dicomweb.urls")),
     path("viewer/", include("viewer.urls")),
     path("oauth/token/", open_to_all(Token.as_view()), name="token"),

@@ -91,7 +91,6 @@ def share(request: HttpRequest, study: str) -> HttpResponse:
         "purposes": PURPOSES,
         "most_days": MOST_DAYS,
         "principal": principal,
-        "sees_links": True,
     }
     if request.method != "POST" or not form.is_valid():
         record([event(request, SEARCH, principal, rule="share", study_uids=[study], query="the form to share a study")])
@@ -110,7 +109,7 @@ def shared(request: HttpRequest) -> HttpResponse:
     rows = [_row(link, visible, now) for link in links]
     shown = sorted({row.uid for each in rows for row in each.studies})
     record([event(request, SEARCH, principal, rule="share", study_uids=shown, query="share links")])
-    context = {"rows": rows, "principal": principal, "sees_links": True, "of_everybody": _manages(principal)}
+    context = {"rows": rows, "principal": principal, "of_everybody": _manages(principal)}
     return render(request, "portal/shares.html", context)
 
 

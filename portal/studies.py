@@ -86,7 +86,6 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "modalities": MODALITIES,
         "pictures": policy.may(principal, Permission.RETRIEVE),
         "may_share": policy.may_share(principal),
-        "sees_links": policy.may_end_links(principal),
         "shareable": _shareable(principal, page),
         "principal": principal,
     }

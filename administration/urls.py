@@ -1,0 +1,5 @@
+"""Addresses of the administration."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
