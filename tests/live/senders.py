@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import requests
 
 from tests.dicomweb.objects import make_data_set, to_bytes
+from tests.live.marker import PATIENT
 from tests.live.rounds import STORE_TYPE, chunked
 from tests.live.server import LivePacs
 
@@ -29,7 +30,9 @@ class Sent:
 def make_sent(*, kilobytes: int = 1, **values: object) -> Sent:
     """A CT slice of about this size that nobody has seen before."""
     side = 512
-    ds = make_data_set(Rows=kilobytes, Columns=side, PixelData=os.urandom(2 * side * kilobytes), **values)
+    ds = make_data_set(
+        Rows=kilobytes, Columns=side, PixelData=os.urandom(2 * side * kilobytes), **{**PATIENT, **values}
+    )
     path = f"studies/{ds.StudyInstanceUID}/series/{ds.SeriesInstanceUID}/instances/{ds.SOPInstanceUID}"
     return Sent(str(ds.SOPInstanceUID), path, to_bytes(ds))
 

@@ -21,6 +21,7 @@ import requests
 
 from standalone.programs import Relay, Web, Worker
 from standalone.services.service import Service
+from tests.live.marker import leaks, logs_of
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 USER = "robin"
@@ -149,9 +150,11 @@ class LivePacs:
         for service in self.services:
             service.stop()
         self.services = []
+        told = leaks(logs_of(self.home))
         shutil.rmtree(self.home, ignore_errors=True)
         with self._server() as connection:
             connection.execute(f"DROP DATABASE IF EXISTS {self.database} WITH (FORCE)")
+        assert not told, f"a patient is in the logs: {told}"
 
     def _server(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.server_url, autocommit=True)
