@@ -19,7 +19,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventKind:
-    """One kind of event: ``event_id`` and ``type_code`` are codes of the DCM scheme, ``type_code`` "" if none."""
+    """One kind of event: ``event_id`` is a code of the DCM scheme, ``type_code`` one of ``type_scheme``, "" if none."""
 
     name: str
     event_id: str
@@ -27,11 +27,13 @@ class EventKind:
     action: Action
     type_code: str = ""
     type_name: str = ""
+    type_scheme: str = "DCM"
 
 
 SIGN_IN: Final = EventKind("sign_in", "110114", "User Authentication", "E", "110122", "Login")
 SIGN_IN_FAILED: Final = EventKind("sign_in_failed", "110114", "User Authentication", "E", "110122", "Login")
 SIGN_OUT: Final = EventKind("sign_out", "110114", "User Authentication", "E", "110123", "Logout")
+TOKEN_CHECKED: Final = EventKind("token_checked", "110114", "User Authentication", "E", "110122", "Login")
 STORE: Final = EventKind("store", "110104", "DICOM Instances Transferred", "C")
 RETRIEVE: Final = EventKind("retrieve", "110104", "DICOM Instances Transferred", "R")
 ACCESS: Final = EventKind("access", "110103", "DICOM Instances Accessed", "R")
@@ -46,6 +48,9 @@ SHARE_ENDED: Final = EventKind(
 )
 IMPORT: Final = EventKind("import", "110107", "Import", "C")
 READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
+TRAIL_REVIEWED: Final = EventKind("trail_reviewed", "110101", "Audit Log Used", "R")
+# CID 403 is extensible and has no code for what no rule forbids but somebody should look at.
+ALERT: Final = EventKind("alert", "110113", "Security Alert", "E", "unusual-use", "Unusual Use", "99LIGHTBOX")
 REFUSED: Final = EventKind("refused", "110113", "Security Alert", "E", "110132", "Use of Restricted Function")
 CONFIGURATION: Final = EventKind("configuration", "110113", "Security Alert", "E", "110129", "Security Configuration")
 ROLES_CHANGED: Final = EventKind("roles_changed", "110113", "Security Alert", "E", "110136", "Security Roles Changed")
@@ -58,6 +63,22 @@ RECORDING_STOPPED: Final = EventKind(
 RECORDING_STARTED: Final = EventKind(
     "recording_started", "110113", "Security Alert", "E", "110134", "Audit Recording Started"
 )
+EMERGENCY_STARTED: Final = EventKind(
+    "emergency_started", "110113", "Security Alert", "E", "110127", "Emergency Override Started"
+)
+EMERGENCY_ENDED: Final = EventKind(
+    "emergency_ended", "110113", "Security Alert", "E", "110138", "Emergency Override Stopped"
+)
+EMERGENCY_REVIEWED: Final = EventKind("emergency_reviewed", "110101", "Audit Log Used", "R")
+RESTRICTED: Final = EventKind(
+    "restricted", "110113", "Security Alert", "E", "110135", "Object Security Attributes Changed"
+)
+UNRESTRICTED: Final = EventKind(
+    "unrestricted", "110113", "Security Alert", "E", "110135", "Object Security Attributes Changed"
+)
+ACCESS_REVIEWED: Final = EventKind(
+    "access_reviewed", "110113", "Security Alert", "E", "110137", "User Security Attributes Changed"
+)
 STARTED: Final = EventKind("started", "110100", "Application Activity", "E", "110120", "Application Start")
 STOPPED: Final = EventKind("stopped", "110100", "Application Activity", "E", "110121", "Application Stop")
 
@@ -67,6 +88,7 @@ KINDS: Final[Mapping[str, EventKind]] = {
         SIGN_IN,
         SIGN_IN_FAILED,
         SIGN_OUT,
+        TOKEN_CHECKED,
         STORE,
         RETRIEVE,
         ACCESS,
@@ -79,12 +101,20 @@ KINDS: Final[Mapping[str, EventKind]] = {
         SHARE_ENDED,
         IMPORT,
         READ_TRAIL,
+        TRAIL_REVIEWED,
+        ALERT,
         REFUSED,
         CONFIGURATION,
         ROLES_CHANGED,
         USER_CHANGED,
         RECORDING_STOPPED,
         RECORDING_STARTED,
+        EMERGENCY_STARTED,
+        EMERGENCY_ENDED,
+        EMERGENCY_REVIEWED,
+        RESTRICTED,
+        UNRESTRICTED,
+        ACCESS_REVIEWED,
         STARTED,
         STOPPED,
     )

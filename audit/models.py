@@ -1,9 +1,13 @@
 """The trail and the log that seals it. Triggers refuse every change to a written row (migrations 0002, 0003)."""
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import BrinIndex, GinIndex
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
+
+from audit.output_models import Alert as Alert
+from audit.output_models import OutputCursor as OutputCursor
+from audit.output_models import SavedReview as SavedReview
 
 
 def _text() -> "models.TextField[str, str]":
@@ -51,10 +55,15 @@ class AccessEvent(models.Model):
 
     class Meta:
         indexes = [
-            BrinIndex(fields=["recorded_at"], name="access_event_time"),
             models.Index(fields=["principal_id", "-sequence"], name="access_event_principal"),
             models.Index(fields=["request_id"], name="access_event_request"),
             GinIndex(fields=["study_uids"], name="access_event_studies"),
+            GinIndex(fields=["patient_ids"], name="access_event_patients"),
+            models.Index(
+                fields=["recorded_at"],
+                name="access_event_activity",
+                condition=models.Q(kind__in=("started", "stopped")),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(action__in=list("CRUDE")), name="access_event_action"),
@@ -64,6 +73,26 @@ class AccessEvent(models.Model):
 
     def __str__(self) -> str:
         return f"AccessEvent {self.sequence}"
+
+
+class FrameRead(models.Model):
+    """What was answered in a window after the event that opened it, until it is folded into an event of its own.
+
+    One row for each series and database connection (``backend``). Not append-only, and not sealed before it is folded.
+    """
+
+    pk = models.CompositePrimaryKey("opened_by", "series_uid", "backend")
+    opened_by = models.BigIntegerField()
+    series_uid = models.TextField()
+    backend = models.IntegerField()
+    opened_at = models.DateTimeField()
+    answers = models.BigIntegerField()
+    frames = models.BigIntegerField()
+    bytes = models.BigIntegerField()
+    last_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"FrameRead after {self.opened_by}"
 
 
 class UnsealedEvent(models.Model):

@@ -1,4 +1,4 @@
-"""The place outside of the database where checkpoints are kept: a folder to which files are only ever added.
+"""The place outside of the database where checkpoints are kept: a folder, or a bucket, to which files are only added.
 
     2030-01-31/000000001234.checkpoint            the signed checkpoint of the first 1234 events
     2030-01-31/000000001001-000000001234.leaves   for each event since the one before: sequence (8 bytes, big-endian)
@@ -10,17 +10,49 @@ event was changed, and not only that one was.
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from audit.checkpoints import Checkpoint
 
 LEAF: Final = struct.Struct(">q32s")
 Leaf = tuple[int, bytes]
-_CHECKPOINT: Final = ".checkpoint"
-_LEAVES: Final = ".leaves"
+CHECKPOINT: Final = ".checkpoint"
+LEAVES: Final = ".leaves"
+
+
+class Kept(Protocol):
+    """A checkpoint where it is kept; ``stem`` is its size."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def stem(self) -> str: ...
+
+    def read_text(self) -> str:
+        """The signed note. Raises OSError, UnicodeDecodeError."""
+
+
+class Place(Protocol):
+    """Where checkpoints are kept. All of it may raise OSError."""
+
+    def newest(self) -> Kept | None:
+        """The checkpoint of the most events."""
+
+    def checkpoints(self) -> Sequence[Kept]:
+        """Those to verify by, by size."""
+
+    def write_leaves(self, day: str, first: int, leaves: Iterable[Leaf]) -> None:
+        """Those of the events from position ``first`` on."""
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> Kept:
+        """Durable when this returns; one that is there already stays."""
+
+    def leaves(self, first: int, last: int) -> Iterator[tuple[int, Leaf]]:
+        """(position, leaf) for positions ``first`` to ``last``, as far as there are any."""
 
 
 class Folder:
@@ -31,28 +63,24 @@ class Folder:
 
     def newest(self) -> Path | None:
         """The checkpoint of the most events."""
-        return max(self.path.glob(f"*/*{_CHECKPOINT}"), key=_size, default=None)
+        return max(self.path.glob(f"*/*{CHECKPOINT}"), key=lambda path: size(path.stem), default=None)
 
     def checkpoints(self) -> list[Path]:
         """All, by size."""
-        return sorted(self.path.glob(f"*/*{_CHECKPOINT}"), key=_size)
+        return sorted(self.path.glob(f"*/*{CHECKPOINT}"), key=lambda path: size(path.stem))
 
     def write_leaves(self, day: str, first: int, leaves: Iterable[Leaf]) -> None:
         """Those of the events from position ``first`` on. Raises OSError."""
-        records = b"".join(LEAF.pack(*leaf) for leaf in leaves)
-        last = first + len(records) // LEAF.size - 1
-        self._write(f"{day}/{first:012}-{last:012}{_LEAVES}", records)
+        self._write(*packed(day, first, leaves))
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> Path:
         """Durable when this returns; one that is there already stays. Raises OSError."""
-        return self._write(
-            f"{checkpoint.time:%Y-%m-%d}/{checkpoint.size:012}{_CHECKPOINT}", checkpoint.text.encode("utf-8")
-        )
+        return self._write(name_of(checkpoint), checkpoint.text.encode("utf-8"))
 
     def leaves(self, first: int, last: int) -> Iterator[tuple[int, Leaf]]:
         """(position, leaf) for positions ``first`` to ``last``, as far as there are any."""
-        for path in sorted(self.path.glob(f"*/*{_LEAVES}"), key=_span):
-            begins, ends = _span(path)
+        for path in sorted(self.path.glob(f"*/*{LEAVES}"), key=lambda path: span(path.stem)):
+            begins, ends = span(path.stem)
             if first <= ends and begins <= last:
                 with path.open("rb") as file:
                     file.seek(max(0, first - begins) * LEAF.size)
@@ -84,10 +112,24 @@ class Folder:
         return path
 
 
-def _size(path: Path) -> int:
-    return int(path.stem) if path.stem.isdigit() else 0
+def name_of(checkpoint: Checkpoint) -> str:
+    """Where a checkpoint lies in its place."""
+    return f"{checkpoint.time:%Y-%m-%d}/{checkpoint.size:012}{CHECKPOINT}"
 
 
-def _span(path: Path) -> tuple[int, int]:
-    first, _, last = path.stem.partition("-")
+def packed(day: str, first: int, leaves: Iterable[Leaf]) -> tuple[str, bytes]:
+    """Where leaves lie in their place, and their bytes."""
+    records = b"".join(LEAF.pack(*leaf) for leaf in leaves)
+    last = first + len(records) // LEAF.size - 1
+    return f"{day}/{first:012}-{last:012}{LEAVES}", records
+
+
+def size(stem: str) -> int:
+    """How many events the checkpoint of that name is of; 0 for what is none."""
+    return int(stem) if stem.isdigit() else 0
+
+
+def span(stem: str) -> tuple[int, int]:
+    """The first and last position of the leaves of that name; 0 and 0 for what holds none."""
+    first, _, last = stem.partition("-")
     return (int(first), int(last)) if first.isdigit() and last.isdigit() else (0, 0)

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -14,8 +15,10 @@ from django.db.models import Min
 
 from audit import tree
 from audit.checkpoints import BadCheckpoint, Checkpoint, Signer, parse, signer
+from audit.frame_reads import fold
 from audit.models import AccessEvent, SealedEvent, UnsealedEvent
-from audit.places import Folder, Leaf
+from audit.partitions import keep_ahead
+from audit.places import Folder, Leaf, Place
 from audit.sealing import BATCH, seal_batch
 from audit.tree import TrailAltered
 
@@ -23,11 +26,32 @@ log = logging.getLogger(__name__)
 
 PAUSE: Final = 1.0
 LEAVES_PER_FILE: Final = 100_000
+PARTITIONS_EVERY: Final = 3600.0
 
 
-def folder() -> Folder:
-    """Where this installation keeps its checkpoints."""
-    return Folder(settings.PACS.audit.checkpoints or settings.PACS.data / "audit-checkpoints")
+def folder() -> Place:
+    """Where this installation keeps its checkpoints: a folder, or a bucket."""
+    return place(settings.PACS.audit.checkpoints or settings.PACS.data / "audit-checkpoints")
+
+
+def place(where: str | Path) -> Place:
+    """The folder, or the bucket ``s3://name/prefix`` with this installation's access to it."""
+    audit = settings.PACS.audit
+    if not str(where).startswith("s3://"):
+        return Folder(Path(where))
+    # Who keeps checkpoints in a folder needs no boto3.
+    from audit.bucket import Bucket, BucketAccess
+
+    return Bucket(
+        str(where),
+        BucketAccess(
+            endpoint_url=audit.s3.endpoint_url,
+            region=audit.s3.region,
+            access_key_id=audit.s3.access_key_id,
+            secret_access_key=audit.s3.secret_access_key.get_secret_value(),
+            lock_days=audit.lock_days,
+        ),
+    )
 
 
 def own_signer() -> Signer:
@@ -36,7 +60,7 @@ def own_signer() -> Signer:
     return signer(settings.PACS.audit.key or settings.PACS.data / "secrets/audit_key", f"{host}/lightbox-audit")
 
 
-def checkpoint(place: Folder, own: Signer) -> Checkpoint | None:
+def checkpoint(place: Place, own: Signer) -> Checkpoint | None:
     """Sign what is sealed and write it to ``place``; None if there is nothing new.
 
     Nothing is signed that does not go on where the last checkpoint ended. Raises TrailAltered, DatabaseError, OSError,
@@ -94,6 +118,7 @@ class Sealer:
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
         self._sign_at = 0.0
+        self._partitions_at = 0.0
         self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
 
     def __enter__(self) -> "Sealer":
@@ -114,6 +139,10 @@ class Sealer:
     def turn(self) -> None:
         """Seal, and sign if it is time; whatever fails is logged and tried again."""
         try:
+            if time.monotonic() >= self._partitions_at:
+                self._partitions_at = time.monotonic() + PARTITIONS_EVERY
+                keep_ahead()
+            fold()
             while seal_batch() == BATCH and time.monotonic() < self._sign_at and not self._stop.is_set():
                 pass
             if time.monotonic() >= self._sign_at:

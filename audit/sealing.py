@@ -16,8 +16,17 @@ from audit.merkle import leaf_hash
 
 BATCH: Final = 5_000
 _LOCK: Final = 0x4C69_6768_7453_6561  # the name of our advisory lock: "LightSea(l)" in ASCII
+# Which partitions the waiting ones lie in: without it each is looked for in those of all months.
+_SPAN: Final = """
+    SELECT low::text, high::text FROM (
+        SELECT min(sequence) AS first, max(sequence) AS last FROM audit_unsealedevent) AS waiting,
+        audit_span(first, last)
+    WHERE first IS NOT NULL
+"""
 _WAITING: Final = f"""
-    SELECT e.sequence, {CANONICAL_SQL} FROM audit_unsealedevent u JOIN audit_accessevent e ON e.sequence = u.sequence
+    SELECT e.sequence, {CANONICAL_SQL} FROM audit_unsealedevent u CROSS JOIN LATERAL (
+        SELECT * FROM audit_accessevent
+        WHERE sequence = u.sequence AND recorded_at >= %s AND recorded_at < %s OFFSET 0) AS e
     WHERE NOT EXISTS (SELECT FROM audit_sealedevent s WHERE s.sequence = u.sequence) ORDER BY u.sequence LIMIT %s
 """  # noqa: S608 - column names of our own table
 _SEAL: Final = """
@@ -30,7 +39,8 @@ _KEEP: Final = """
 """
 _FORGET: Final = "DELETE FROM audit_unsealedevent WHERE sequence = ANY(%s)"
 # One look-up an event, in order, also when millions wait and nobody has counted them.
-_IN_ORDER: Final = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off"
+_OTHER_WAYS: Final = ("hashjoin", "mergejoin", "sort", "seqscan", "bitmapscan")
+IN_ORDER: Final = "; ".join(f"SET LOCAL enable_{way} = off" for way in _OTHER_WAYS)
 
 
 def seal() -> int:
@@ -46,9 +56,13 @@ def seal() -> int:
 def seal_batch(limit: int = BATCH) -> int:
     """Seal the oldest events that wait, at most ``limit``; how many there were."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(f"{_IN_ORDER}; SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        # A statement of its own: it sees what whoever held the lock before has committed.
-        cursor.execute(_WAITING, [limit])
+        cursor.execute(f"{IN_ORDER}; SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        # Statements of their own: they see what whoever held the lock before has committed.
+        cursor.execute(_SPAN)
+        span = cursor.fetchone()
+        if span is None:
+            return 0
+        cursor.execute(_WAITING, [*span, limit])
         waiting = cursor.fetchall()
         if not waiting:
             return 0

@@ -15,7 +15,8 @@ from audit import tree
 from audit.canonical import CANONICAL_SQL
 from audit.checkpoints import Checkpoint
 from audit.merkle import Frontier, leaf_hash
-from audit.places import Folder, Leaf
+from audit.places import Leaf, Place
+from audit.sealing import IN_ORDER
 
 CHUNK: Final = 50_000
 LATE: Final = "1 hour"
@@ -23,10 +24,18 @@ MOST_MISSING: Final = 1_000_000
 _UNKNOWN: Final = bytes(32)
 _ROWS: Final = f"""
     COPY (SELECT s.position, s.sequence, s.leaf_hash, {CANONICAL_SQL}, s.sealed_at - e.recorded_at > '{LATE}'
-          FROM audit_sealedevent s LEFT JOIN audit_accessevent e ON e.sequence = s.sequence
+          FROM audit_sealedevent s LEFT JOIN LATERAL (
+              SELECT * FROM audit_accessevent
+              WHERE sequence = s.sequence AND recorded_at >= %s AND recorded_at < %s OFFSET 0) AS e ON true
           WHERE s.position > %s AND s.position <= %s ORDER BY s.position) TO STDOUT (FORMAT BINARY)
 """  # noqa: S608 - our own columns
 _TYPES: Final = ("int8", "int8", "bytea", "text", "bool")
+# Which partitions they lie in: whole ones, so that an event with another time than the one it was sealed with is found.
+_SPAN: Final = """
+    SELECT low::text, high::text FROM (
+        SELECT min(sequence) AS first, max(sequence) AS last FROM audit_sealedevent
+        WHERE position > %s AND position <= %s) AS these, audit_span(first, last)
+"""
 _NODES: Final = (
     "SELECT level, index, hash FROM audit_treenode WHERE (index + 1) << level > %s AND (index + 1) << level <= %s"
 )
@@ -71,7 +80,7 @@ class Report:
 
 
 def verify(
-    checkpoints: Sequence[Checkpoint], place: Folder | None, tell: Callable[[int], None] = lambda _: None
+    checkpoints: Sequence[Checkpoint], place: Place | None, tell: Callable[[int], None] = lambda _: None
 ) -> Report:
     """Read the whole trail and hold it against ``checkpoints`` (their signatures are checked already).
 
@@ -82,7 +91,7 @@ def verify(
     ends = tree.size()
     while begins < ends:
         until = min(begins + CHUNK, ends)
-        for row in _read(_ROWS, begins, until):
+        for row in _read(_ROWS, *next(_rows(_SPAN, begins, until)), begins, until):
             run.row(*row)
         run.nodes_until(until)
         begins = until
@@ -96,7 +105,7 @@ def verify(
 class _Run:
     """The state of one pass: the tree as the events make it, and the part of it that is known to be what was signed."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint], place: Folder | None) -> None:
+    def __init__(self, checkpoints: Sequence[Checkpoint], place: Place | None) -> None:
         self.report = Report(checkpoints=len(checkpoints), signed=max((c.size for c in checkpoints), default=0))
         self.found: dict[int, Finding] = {}
         self.unplaced: list[Finding] = []
@@ -221,10 +230,10 @@ def _rows(sql: str, *values: int) -> Iterator[tuple[Any, ...]]:
         yield from cursor.fetchall()
 
 
-def _read(sql: str, *values: int) -> Iterator[tuple[Any, ...]]:
+def _read(sql: str, *values: int | str) -> Iterator[tuple[Any, ...]]:
     with transaction.atomic(), connection.cursor() as cursor:
-        # One look-up an event, in order: anything else would read the whole table for each piece.
-        cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off")
+        # Anything else would read the whole table for each piece.
+        cursor.execute(IN_ORDER)
         with cursor.copy(sql, values) as copy:
             copy.set_types(_TYPES)
             yield from copy.rows()

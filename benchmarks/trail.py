@@ -17,6 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks import trail_queries, trail_writes
+
 TRIGGER = "ALTER TABLE audit_accessevent {} TRIGGER access_event_await_sealing"
 RECORDED = 1_000
 
@@ -26,6 +28,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--pairs", type=int, default=2_000)
+    parser.add_argument(
+        "--queries", type=int, metavar="EVENTS", help="questions to a trail of so many, and nothing else"
+    )
     asked = parser.parse_args()
     from standalone.services.postgres import Postgres
 
@@ -40,22 +45,30 @@ def main() -> None:
                 "PACS_DATABASE_URL": postgres.url,
                 "DJANGO_SETTINGS_MODULE": "pacs_project.settings",
             }
-            _measure(asked.events, asked.pairs)
+            if asked.queries:
+                _prepare()
+                trail_queries.measure(asked.queries)
+            else:
+                _measure(asked.events, asked.pairs)
         finally:
             postgres.stop()
 
 
-def _measure(events: int, pairs: int) -> None:
+def _prepare() -> None:
     import django
 
     django.setup()
     from django.core.management import call_command
 
+    call_command("migrate", "audit", verbosity=0)
+
+
+def _measure(events: int, pairs: int) -> None:
+    _prepare()
     from audit.sealer import checkpoint, folder, own_signer
     from audit.sealing import seal
     from audit.verify import verify
 
-    call_command("migrate", "audit", verbosity=0)
     with _timed("recorded, 1000 in a statement", events):
         _record(events)
     with _timed("sealed", events):
@@ -68,6 +81,7 @@ def _measure(events: int, pairs: int) -> None:
         report = verify([made], folder())
     if report.findings or report.events != made.size:
         raise SystemExit("the trail is not what was sealed")
+    trail_writes.measure(_events, pairs)
     _print_pairs(pairs)
 
 

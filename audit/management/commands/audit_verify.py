@@ -1,18 +1,21 @@
 """Is the access trail what it was."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
+from audit.activity import crashes
 from audit.checkpoints import BadCheckpoint, Checkpoint, PublicKey, read
-from audit.places import Folder
-from audit.sealer import folder, own_signer
+from audit.places import Folder, Kept, Place
+from audit.sealer import folder, own_signer, place
 from audit.verify import Finding, Report, verify
 
 SHOWN = 20
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
 
 
 class Command(BaseCommand):
@@ -23,7 +26,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Whose checkpoints, and whose keys are believed."""
         parser.add_argument(
-            "--checkpoint", type=Path, help="a checkpoint, or a folder of them (the installation's own)"
+            "--checkpoint", help="a checkpoint, a folder of them, or s3://bucket/prefix (the installation's own)"
         )
         parser.add_argument("--key", action="append", help="a public key to believe (the installation's own)")
 
@@ -34,30 +37,34 @@ class Command(BaseCommand):
             keys = [PublicKey.parse(key) for key in options["key"] or [str(own_signer().public)]]
         except (BadCheckpoint, OSError, ValueError) as error:
             raise CommandError(f"no public key: {error}") from error
-        place, paths = _where(options["checkpoint"])
-        checkpoints, findings = _checkpoints(paths, keys)
+        try:
+            where, kept = _where(options["checkpoint"])
+            checkpoints, findings = _checkpoints(kept, keys)
+        except OSError as error:
+            raise CommandError(f"the checkpoints can't be read: {error}") from error
         began = time.monotonic()
         with console.status("reading the trail") as status:
-            report = verify(checkpoints, place, lambda events: status.update(f"reading the trail: {events} events"))
+            report = verify(checkpoints, where, lambda events: status.update(f"reading the trail: {events} events"))
         report.findings += findings
+        for crash in crashes():
+            console.print(f"the {crash.application} that started at {crash.started:{_TIME}} never stopped in order")
         for line in _lines(report, time.monotonic() - began):
             console.print(line)
         if report.findings:
             raise CommandError("the trail is not what it was")
 
 
-def _where(path: Path | None) -> tuple[Folder, list[Path]]:
-    if path is None:
-        place = folder()
-        return place, place.checkpoints()
-    if path.is_dir():
-        return Folder(path), Folder(path).checkpoints()
+def _where(asked: str | None) -> tuple[Place, Sequence[Kept]]:
+    if asked is None or asked.startswith("s3://") or Path(asked).is_dir():
+        where = folder() if asked is None else place(asked)
+        return where, where.checkpoints()
+    path = Path(asked)
     if not path.is_file():
         raise CommandError(f"no such file or folder: {path}")
     return Folder(path.absolute().parent.parent), [path]
 
 
-def _checkpoints(paths: list[Path], keys: list[PublicKey]) -> tuple[list[Checkpoint], list[Finding]]:
+def _checkpoints(paths: Sequence[Kept], keys: list[PublicKey]) -> tuple[list[Checkpoint], list[Finding]]:
     found, findings = [], []
     for path in paths:
         try:
