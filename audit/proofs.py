@@ -12,7 +12,7 @@ from audit.canonical import CANONICAL_SQL
 from audit.checkpoints import Checkpoint, PublicKey, read
 from audit.merkle import consistency_proof, inclusion_proof, is_consistent, leaf_hash, root_from_inclusion
 from audit.models import SealedEvent
-from audit.places import Folder
+from audit.places import Place
 from audit.tree import TrailAltered
 
 _EVENT = f"SELECT {CANONICAL_SQL} FROM audit_accessevent e WHERE e.sequence = %s"  # noqa: S608 - our own columns
@@ -22,7 +22,7 @@ class NoProof(Exception):
     """There is nothing to prove, or nothing to prove it with. The text says which."""
 
 
-def inclusion(sequence: int, place: Folder, keys: Iterable[PublicKey]) -> dict[str, Any]:
+def inclusion(sequence: int, place: Place, keys: Iterable[PublicKey]) -> dict[str, Any]:
     """That the event is in the signed log (RFC 9162 2.1.3).
 
     Raises NoProof, TrailAltered where the event is not the one that was signed, BadCheckpoint.
@@ -49,7 +49,7 @@ def inclusion(sequence: int, place: Folder, keys: Iterable[PublicKey]) -> dict[s
     }
 
 
-def consistency(first: int, second: int, place: Folder, keys: Iterable[PublicKey]) -> dict[str, Any]:
+def consistency(first: int, second: int, place: Place, keys: Iterable[PublicKey]) -> dict[str, Any]:
     """That the log of ``second`` events begins with the one of ``first`` (RFC 9162 2.1.4); both are checkpoints.
 
     Raises NoProof, TrailAltered, BadCheckpoint.
@@ -65,7 +65,7 @@ def consistency(first: int, second: int, place: Folder, keys: Iterable[PublicKey
     return {"first": old.text, "second": new.text, "consistency_path": _encoded(path)}
 
 
-def _newest(place: Folder, keys: Iterable[PublicKey]) -> Checkpoint | None:
+def _newest(place: Place, keys: Iterable[PublicKey]) -> Checkpoint | None:
     path = place.newest()
     return read(path.read_text(), keys) if path is not None else None
 

@@ -131,7 +131,9 @@ def own(settings: Any, tmp_path: Path) -> Log:
     """The log of this installation, as the commands know it."""
     settings.PACS = settings.PACS.model_copy(update={"data": tmp_path})
     log = Log(tmp_path)
-    log.folder, log.signer = sealer.folder(), sealer.own_signer()
+    folder = sealer.folder()
+    assert isinstance(folder, Folder)
+    log.folder, log.signer = folder, sealer.own_signer()
     return log
 
 

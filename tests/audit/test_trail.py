@@ -41,7 +41,8 @@ def application_role() -> Iterator[psycopg.Connection]:
         "DELETE FROM audit_accessevent",
         "TRUNCATE audit_accessevent",
         "TRUNCATE audit_accessevent RESTART IDENTITY CASCADE",
-        "INSERT INTO audit_accessevent TABLE audit_accessevent ON CONFLICT (sequence) DO UPDATE SET outcome = 8",
+        "INSERT INTO audit_accessevent TABLE audit_accessevent "
+        "ON CONFLICT (recorded_at, sequence) DO UPDATE SET outcome = 8",
     ],
 )
 @pytest.mark.parametrize("replication", ["origin", "replica"])
