@@ -1,4 +1,4 @@
-"""Studies, or all studies of a patient, granted to people and machines; each change with its event."""
+"""Studies, single series, or all studies of a patient, granted to people and machines; each change with its event."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from access.models import Client, Grant, User
 from access.people import Unknown, described, holder
 from access.rights import Right
 from access.trail import system_event
-from archive.models import Patient, Study
+from archive.models import Patient, Series, Study
 from audit.kinds import USER_CHANGED
 from audit.record import record
 
@@ -23,18 +23,20 @@ def grant_study(
     *,
     rights: Sequence[Right] = tuple(Right),
     whole_patient: bool = False,
+    series_instance_uid: str = "",
 ) -> None:
-    """Open one study, or all of its patient, to a person or a machine, until then or without end. Raises Unknown.
+    """Open one study, one of its series, or all of its patient, to a person or a machine, until then or without end.
+    Raises Unknown.
 
     Role and grant must both allow what is done: ``rights`` narrow, and never widen, what the role may.
     """
     with transaction.atomic():
         account, study = holder(name), study_of(study_instance_uid)
-        scope: dict[str, Study | Patient] = {"patient": study.patient} if whole_patient else {"study": study}
+        scope = scope_of(study, whole_patient=whole_patient, series_instance_uid=series_instance_uid)
         named = [right.value for right in rights]
         Grant.objects.create(valid_until=until, rights=named, **scope, **_held_by(account))
         end = f"until {until.isoformat()}" if until else "without end"
-        what = "all studies of the patient" if whole_patient else "the study"
+        what = "all studies of the patient" if whole_patient else "a series" if series_instance_uid else "the study"
         text = f"{described(account)} granted {what} {end}: {', '.join(named)}"
         record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
 
@@ -43,7 +45,9 @@ def revoke_study(name: str, study_instance_uid: str) -> int:
     """End the grants to a person or a machine that reach the study; how many there were. Raises Unknown."""
     with transaction.atomic():
         account, study = holder(name), study_of(study_instance_uid)
-        reaching = Grant.objects.filter(Q(study=study) | Q(patient=study.patient), **_held_by(account))
+        reaching = Grant.objects.filter(
+            Q(study=study) | Q(series__study=study) | Q(patient=study.patient), **_held_by(account)
+        )
         ended = reaching.exclude(valid_until__lte=Now()).update(valid_until=Now())
         text = f"{described(account)}: {ended} grants of the study ended"
         record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
@@ -56,6 +60,25 @@ def study_of(study_instance_uid: str) -> Study:
     if study is None:
         raise Unknown(f"there is no study {study_instance_uid}")
     return study
+
+
+def scope_of(
+    study: Study, *, whole_patient: bool = False, series_instance_uid: str = ""
+) -> dict[str, Study | Series | Patient]:
+    """The field of a Grant that names what is opened: the study, one of its series, or its patient. Raises Unknown."""
+    if whole_patient:
+        return {"patient": study.patient}
+    if not series_instance_uid:
+        return {"study": study}
+    return {"series": series_of(study, series_instance_uid)}
+
+
+def series_of(study: Study, series_instance_uid: str) -> Series:
+    """The series of this study. Raises Unknown."""
+    series = Series.objects.filter(study=study, series_instance_uid=series_instance_uid).first()
+    if series is None:
+        raise Unknown(f"there is no series {series_instance_uid} in this study")
+    return series
 
 
 def _held_by(account: User | Client) -> dict[str, User | Client]:

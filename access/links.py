@@ -22,7 +22,7 @@ from access.models import Grant, ShareLink, User
 from access.principal import Principal
 from access.rights import Right
 from access.trail import event, system_event
-from archive.models import Patient, Study
+from archive.models import Patient, Series, Study
 from audit.kinds import SHARE, SHARE_ENDED
 from audit.record import NewAccessEvent, record
 
@@ -36,7 +36,8 @@ MARK: Final = "lnk_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """A link to be made: of one study, or of one patient's studies if ``whole_patient``; ``pin`` for one with a PIN."""
+    """A link to be made: of one study, of one of its series, or of one patient's studies if ``whole_patient``; ``pin``
+    for one with a PIN."""
 
     study: Study
     recipient: str
@@ -46,6 +47,7 @@ class Wish:
     pin: bool = False
     most_uses: int | None = None
     whole_patient: bool = False
+    series: Series | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def make_link(wish: Wish, by: User | None, request: HttpRequest | None, principa
     secret = secrets.token_urlsafe(32)
     pin = f"{secrets.randbelow(10**PIN_DIGITS):0{PIN_DIGITS}}" if wish.pin else ""
     rights = sorted({Right.VIEW.value, *(right.value for right in wish.rights)})
-    scope: dict[str, Study | Patient] = {"patient": wish.study.patient} if wish.whole_patient else {"study": wish.study}
+    scope, what = _scope(wish)
     with transaction.atomic():
         link = ShareLink.objects.create(
             secret_digest=digest(secret),
@@ -75,10 +77,19 @@ def make_link(wish: Wish, by: User | None, request: HttpRequest | None, principa
         Grant.objects.create(link=link, rights=rights, valid_until=wish.until, granted_by=by, **scope)
         described = (
             f"share link {link.external_id} for {wish.recipient} until {wish.until.isoformat(timespec='minutes')}: "
-            f"{', '.join(rights)}{' on all studies of the patient' if wish.whole_patient else ''}"
+            f"{', '.join(rights)}{what}"
         )
         record([_of_link(link, described, request, principal)])
     return Made(link, f"{settings.PACS.public_root}{PAGE}#{secret}", pin)
+
+
+def _scope(wish: Wish) -> tuple[dict[str, Study | Series | Patient], str]:
+    """The field of the grant that names what is opened, and how the event says so."""
+    if wish.whole_patient:
+        return {"patient": wish.study.patient}, " on all studies of the patient"
+    if wish.series is not None:
+        return {"series": wish.series}, " on one series"
+    return {"study": wish.study}, ""
 
 
 def revoke(link: ShareLink, request: HttpRequest | None, principal: Principal | None) -> bool:
@@ -115,8 +126,9 @@ def studies_of(link: ShareLink) -> QuerySet[Study]:
     """The studies that the link names, whether or not it is open, newest first."""
     by_study = Study.objects.filter(grants__link=link)
     by_patient = Study.objects.filter(patient__grants__link=link)
-    both = by_study.values("pk").union(by_patient.values("pk"))
-    return Study.objects.filter(pk__in=both).order_by("-study_date", "-study_time", "-id")
+    by_series = Study.objects.filter(series__grants__link=link)
+    named = by_study.values("pk").union(by_patient.values("pk"), by_series.values("pk"))
+    return Study.objects.filter(pk__in=named).order_by("-study_date", "-study_time", "-id")
 
 
 def state(link: ShareLink, now: datetime) -> str:

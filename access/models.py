@@ -10,14 +10,29 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from oauth2_provider.models import AbstractApplication
 
+from access.administration_models import RoleChange as RoleChange
+from access.emergency_models import EmergencyAccess as EmergencyAccess
+from access.federation_models import ClientKeys as ClientKeys
+from access.federation_models import FederatedIdentity as FederatedIdentity
+from access.federation_models import UsedAssertion as UsedAssertion
+from access.redirects import is_same
+from access.restriction_models import Restriction as Restriction
+from access.review_models import ReviewCampaign as ReviewCampaign
+from access.review_models import ReviewRow as ReviewRow
 from access.rights import Right, every_right
-from access.roles import ROLES
-from archive.models import Patient, Study
+from access.scope_models import WHOLE_LIMIT, Limited
+from access.scope_models import CustomRole as CustomRole
+from access.scope_models import PhysicianName as PhysicianName
+from access.second_factor_models import RecoveryCode as RecoveryCode
+from access.second_factor_models import SecondFactor as SecondFactor
+from access.session_models import PersonSession as PersonSession
+from access.smart import everything
+from access.token_models import ApiKey as ApiKey
+from access.token_models import AppSession as AppSession
+from archive.models import Patient, Series, Study
 
-ROLE_CHOICES = [(role.name, role.title) for role in ROLES.values()]
 
-
-class User(AbstractUser):  # type: ignore[django-manager-missing]
+class User(AbstractUser):
     """A person. ``external_id`` names them in the trail for ever; a trigger refuses to change it.
 
     Rights come from ``roles`` alone: Django's groups, permissions and superuser flag grant nothing.
@@ -26,44 +41,64 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]
     external_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
 
 
-class UserRole(models.Model):
-    """A role that a person has."""
+class UserRole(Limited):
+    """A role that a person has: one of ``access.roles``, or a CustomRole, by its name; and where it reaches."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="roles")
-    role = models.TextField(choices=ROLE_CHOICES)
+    role = models.TextField()
     given_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     given_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "role"], name="user_role_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "role"], name="user_role_once"),
+            models.CheckConstraint(condition=WHOLE_LIMIT, name="user_role_whole_limit"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.user_id} {self.role}"
 
 
-class Client(AbstractApplication):  # type: ignore[misc]
-    """A machine: OAuth2 client credentials (RFC 6749 4.4) and one role. Its secret is stored as a hash."""
+class Client(AbstractApplication, Limited):  # type: ignore[misc]
+    """A machine with one role (client credentials, RFC 6749 4.4), or an app that acts for people (4.1) and has none.
+
+    Its secret is stored as a hash. ``scopes`` are those that its tokens may have (``access.smart``); ``may_introspect``
+    lets it ask about tokens of others (RFC 7662); ``ae_title`` is that of a modality.
+    """
 
     external_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    role = models.TextField(choices=ROLE_CHOICES)
+    role = models.TextField()
     is_active = models.BooleanField(default=True)
+    scopes = ArrayField(models.TextField(), default=everything, blank=True)
+    may_introspect = models.BooleanField(default=False)
+    ae_title = models.TextField(blank=True, default="")
 
     class Meta(AbstractApplication.Meta):  # type: ignore[misc]
         abstract = False
-        constraints = [models.UniqueConstraint(fields=["name"], name="client_name_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="client_name_once"),
+            models.UniqueConstraint(fields=["ae_title"], condition=~Q(ae_title=""), name="client_ae_title_once"),
+            models.CheckConstraint(condition=WHOLE_LIMIT, name="client_whole_limit"),
+        ]
 
     def is_usable(self, request: object) -> bool:
         """False for a disabled client: the token endpoint then refuses it."""
         return self.is_active
 
-    def allows_grant_type(self, *grant_types: str) -> bool:
-        """Client credentials only, whatever the row says."""
-        return self.GRANT_CLIENT_CREDENTIALS in grant_types
+    @property
+    def is_app(self) -> bool:
+        """True for an app that acts for people; its tokens have the roles of the person."""
+        return bool(self.authorization_grant_type == self.GRANT_AUTHORIZATION_CODE)
+
+    def redirect_uri_allowed(self, uri: str) -> bool:
+        """Whether answers to the app may be sent there."""
+        return any(is_same(uri, registered) for registered in self.redirect_uris.split())
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Save as a confidential client; neither a public one nor another grant can be made."""
-        self.client_type = self.CLIENT_CONFIDENTIAL
-        self.authorization_grant_type = self.GRANT_CLIENT_CREDENTIALS
+        """Save; what is no app is a confidential client with client credentials, and no other grant can be made."""
+        if not self.is_app:
+            self.client_type = self.CLIENT_CONFIDENTIAL
+            self.authorization_grant_type = self.GRANT_CLIENT_CREDENTIALS
         super().save(*args, **kwargs)
 
 
@@ -123,18 +158,22 @@ def _one_of(*names: str) -> Q:
 
 
 class Grant(models.Model):
-    """Leave for one person, machine or share link to reach one study, or all of one patient, for a time.
+    """Leave for one person, machine or share link to reach a study, a series, or all of one patient, for a time.
 
     ``rights`` narrow what a role allows, and are all that a link has. ``valid_until`` None is without end.
     """
 
     study = models.ForeignKey(Study, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    series = models.ForeignKey(Series, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
     user = models.ForeignKey(User, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
     client = models.ForeignKey(Client, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
     link = models.ForeignKey(ShareLink, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
     rights = ArrayField(models.TextField(choices=[(right.value, right.value) for right in Right]), default=every_right)
     granted_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    emergency = models.ForeignKey(
+        EmergencyAccess, on_delete=models.CASCADE, null=True, blank=True, related_name="grants"
+    )
     valid_from = models.DateTimeField(db_default=Now())
     valid_until = models.DateTimeField(null=True, blank=True)
 
@@ -143,7 +182,7 @@ class Grant(models.Model):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=_one_of("user", "client", "link"), name="grant_one_holder"),
-            models.CheckConstraint(condition=_one_of("study", "patient"), name="grant_one_scope"),
+            models.CheckConstraint(condition=_one_of("study", "series", "patient"), name="grant_one_scope"),
             models.CheckConstraint(
                 condition=Q(link__isnull=True) | Q(valid_until__isnull=False), name="grant_of_link_ends"
             ),

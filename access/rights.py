@@ -23,8 +23,10 @@ OPENS: Final[Mapping[str, frozenset[Right]]] = MappingProxyType(
     {
         Permission.SEARCH: frozenset({Right.VIEW}),
         Permission.RETRIEVE: frozenset({Right.VIEW}),
+        Permission.OBJECTS: frozenset({Right.VIEW}),
         Permission.EXPORT: frozenset({Right.DOWNLOAD}),
         Permission.STORE: frozenset({Right.ANNOTATE, Right.UPLOAD}),
+        Permission.ANNOTATE: frozenset({Right.ANNOTATE, Right.UPLOAD}),
     }
 )
 OF_LINKS: Final = (Right.VIEW, Right.DOWNLOAD, Right.ANNOTATE, Right.UPLOAD)

@@ -19,7 +19,7 @@ from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 
 from archive import metadata
 from archive.delete import DELETE
-from archive.locate import is_unlimited, within
+from archive.locate import is_everything, is_unlimited, within
 from archive.models import ChangeFeedEntry, Instance, Series, Study
 
 State = Literal["current", "replaced", "deleted"]
@@ -137,7 +137,12 @@ def _visible(scope: QuerySet[Study]) -> QuerySet[ChangeFeedEntry, Any]:
     )
     if is_unlimited(scope):
         return rows
-    here = stored.filter(series__study__study_instance_uid=OuterRef("study_instance_uid"))
+    if is_everything(scope):
+        uid = OuterRef("study_instance_uid")
+        known, there = scope.filter(study_instance_uid=uid), Study.objects.filter(study_instance_uid=uid)
+        return rows.filter(Exists(known) | ~Exists(there))
+    of_study = stored.filter(series__study__study_instance_uid=OuterRef("study_instance_uid"))
+    here = within(of_study, scope, "series__study")
     seen = scope.values("study_instance_uid")
     return rows.filter(Exists(here), study_instance_uid__in=seen, stored_at__lte=F("created_at")).exclude(action=DELETE)
 

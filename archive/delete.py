@@ -17,7 +17,7 @@ from archive import extended_refresh, extended_values, outbox
 from archive.errors import NotFound
 from archive.index import METADATA_DELAY, THUMBNAIL_DELAY
 from archive.index_recount import recount_series, recount_study
-from archive.locate import Address, is_unlimited
+from archive.locate import Address, is_everything
 from archive.models import DeletedObject, Instance, MetadataFragment, Series, SeriesDocument, Study
 from archive.outbox import Wish
 
@@ -161,7 +161,7 @@ def _settle_series(touched: list[int]) -> list[Wish]:
 
 def _is_remembered(scope: QuerySet[Study], address: Address) -> bool:
     """Whether something at ``address`` was deleted and is not yet swept; only whoever may see all studies is told."""
-    if not is_unlimited(scope):
+    if not is_everything(scope):
         return False
     rows = DeletedObject.objects.filter(study_instance_uid=address.study_instance_uid)
     if address.series_instance_uid is not None:

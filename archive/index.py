@@ -20,6 +20,7 @@ from archive.index_rows import (
     StoredObject,
     execute,
     insert,
+    place,
     select_values,
 )
 from archive.outbox import Wish
@@ -129,7 +130,7 @@ def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, int]
     of_patient, patient_names = select_values("p", "patient")
     found = execute(
         "SELECT s.id, s.patient_id, s.number_of_study_related_series, s.number_of_study_related_instances, "
-        f"s.modalities_in_study, {own}, {of_patient} "
+        f"s.modalities_in_study, COALESCE(s.institution_name, ''), {own}, {of_patient} "
         "FROM archive_study s JOIN archive_patient p ON p.id = s.patient_id "
         "WHERE s.study_instance_uid IN (SELECT * FROM {rows}) ORDER BY s.study_instance_uid FOR UPDATE OF s",
         ["text"],
@@ -137,11 +138,30 @@ def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, int]
     )
     if len(found) < len(firsts):
         raise overtaken()
-    parents = {}
-    for pk, patient, series, instances, modalities, *values in found:
+    parents, unplaced = {}, {}
+    for pk, patient, series, instances, modalities, institution, *values in found:
         named = dict(zip(own_names + patient_names, values, strict=True))
         parents[named["StudyInstanceUID"]] = _Parent(pk, patient, named, (series, instances), set(modalities))
+        if not institution:
+            unplaced[named["StudyInstanceUID"]] = pk
+    _place(objects, unplaced)
     return parents
+
+
+def _place(objects: Sequence[StoredObject], unplaced: Mapping[str, int]) -> None:
+    """Where a study was made is what the first of its objects says that names an institution."""
+    naming = [o for o in objects if o.parsed.study_instance_uid in unplaced and place(o, "InstitutionName")]
+    rows = [
+        (unplaced[o.parsed.study_instance_uid], place(o, "InstitutionName"), place(o, "InstitutionalDepartmentName"))
+        for o in _first_of(naming, lambda o: o.parsed.study_instance_uid)
+    ]
+    if rows:
+        execute(
+            "UPDATE archive_study s SET institution_name = k.institution, institutional_department_name = k.department "
+            "FROM {rows} AS k (id, institution, department) WHERE s.id = k.id",
+            ["bigint", "text", "text"],
+            rows,
+        )
 
 
 def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> dict[SeriesKey, _Parent]:

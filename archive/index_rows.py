@@ -86,6 +86,16 @@ def _of_level(level: Level, *but: str) -> list[Column]:
     return [c for a in ATTRIBUTES if a.level == level and a.keyword not in but for c in _indexed(a)]
 
 
+def place(o: StoredObject, keyword: str) -> str:
+    """The name of an institution or department as it is compared."""
+    return trimmed(o.parsed.values[keyword])
+
+
+def trimmed(text: str) -> str:
+    """A name as it is compared, and as it fits into an index."""
+    return text[:LONGEST_TEXT].strip()
+
+
 def _described(o: StoredObject) -> Jsonb | None:
     pixels = o.parsed.pixels
     return Jsonb({name: getattr(pixels, name) for name in pixels.__dataclass_fields__}) if pixels else None
@@ -101,7 +111,11 @@ PATIENT = [
     Column("unidentified_study_uid", "text", lambda o: o.patient_key[2]),
     *_of_level("patient", "PatientID", "IssuerOfPatientID"),
 ]
-STUDY = _of_level("study")
+STUDY = [
+    *_of_level("study"),
+    Column("institution_name", "text", lambda o: place(o, "InstitutionName")),
+    Column("institutional_department_name", "text", lambda o: place(o, "InstitutionalDepartmentName")),
+]
 SERIES = [*_of_level("series"), Column("request_attributes", "text", lambda o: o.parsed.request_attributes)]
 INSTANCE = [
     *_of_level("instance"),

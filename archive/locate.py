@@ -1,13 +1,15 @@
 """From the UIDs of a URL to rows, within the caller's scope: what is outside it does not exist (``NotFound``)."""
 
+from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from archive.errors import NotFound
 from archive.models import Instance, Series, Study
+from archive.study_scope import StudyScope
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
 
@@ -69,16 +71,35 @@ _FIELDS = (
 
 
 Model = TypeVar("Model", Study, Series, Instance)
+# way to the study -> way to the series; None where rows are studies
+_TO_SERIES: Mapping[str, str | None] = {"pk": None, "study": "pk", "series__study": "series"}
 
 
 def within(rows: QuerySet[Model], scope: QuerySet[Study], path: str) -> QuerySet[Model]:
-    """``rows`` whose study (reached by ``path``) lies in ``scope``; an unlimited scope adds nothing to the query."""
-    return rows if is_unlimited(scope) else rows.filter(**{f"{path}__in": scope})
+    """``rows`` whose study (reached by ``path``) lies in ``scope``; an unlimited scope adds nothing to the query.
+
+    Of a study that is reached in part only what is in these series: here, and nowhere else, the series count.
+    """
+    if is_unlimited(scope):
+        return rows
+    found = rows.filter(**{f"{path}__in": scope})
+    to_series = _TO_SERIES[path]
+    if to_series is None or not isinstance(scope, StudyScope) or scope.parts is None:
+        return found
+    partial, series, whole = scope.parts
+    # In this order: PostgreSQL looks at what comes later only for studies that are reached in part.
+    named = ~Q(**{f"{path}__in": partial}) | Q(**{f"{to_series}__in": series}) | Q(**{f"{path}__in": whole})
+    return found.filter(named)
 
 
 def is_unlimited(scope: QuerySet[Study]) -> bool:
-    """True for a scope of all studies."""
+    """True for a scope of all studies without exception."""
     return not scope.query.where
+
+
+def is_everything(scope: QuerySet[Study]) -> bool:
+    """True for a scope of all studies, with or without exceptions: whoever has it is told of what is gone as well."""
+    return is_unlimited(scope) or (isinstance(scope, StudyScope) and scope.everything)
 
 
 def locate(scope: QuerySet[Study], address: Address) -> list[Located]:

@@ -14,6 +14,7 @@ from archive.extended_models import ExtendedTagError as ExtendedTagError
 from archive.extended_models import ExtendedValue as ExtendedValue
 from archive.extended_models import Reindex as Reindex
 from archive.search_indexes import number_orders, text_orders, trigrams
+from archive.study_scope import StudyScope
 
 
 def _text(**options: object) -> "models.TextField[str, str]":
@@ -68,6 +69,9 @@ class Study(models.Model):
     referring_physician_name = _text()
     referring_physician_name_key = _text()
     timezone_offset_from_utc = _text()
+    # Of the first object stored; None for what was stored by a release that did not keep them (archive.places).
+    institution_name = models.TextField(db_collation="C", null=True, blank=True)
+    institutional_department_name = models.TextField(db_collation="C", null=True, blank=True)
     modalities_in_study = ArrayField(models.TextField(), default=list)
     number_of_study_related_series = models.IntegerField(default=0)
     number_of_study_related_instances = models.IntegerField(default=0)
@@ -75,9 +79,16 @@ class Study(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 
+    objects = StudyScope.as_manager()
+
     class Meta:
         verbose_name_plural = "studies"
         indexes = [
+            models.Index(fields=["institution_name", "-study_date", "-study_time", "-id"], name="study_institution"),
+            models.Index(
+                fields=["institutional_department_name", "-study_date", "-study_time", "-id"], name="study_department"
+            ),
+            models.Index(fields=["id"], name="study_unplaced", condition=models.Q(institution_name=None)),
             models.Index(fields=["-study_date", "-study_time", "-id"], name="study_list"),
             GinIndex(fields=["modalities_in_study"], name="study_modalities"),
             GinIndex(OpClass("referring_physician_name_key", name="gin_trgm_ops"), name="study_referrer_trigram"),

@@ -68,5 +68,7 @@ ATTRIBUTES: tuple[Attribute, ...] = (
     _attribute("instance", "BitsAllocated", "00280100", "US", "number", True),
     _attribute("instance", "NumberOfFrames", "00280008", "IS", "number", True),
 )
+# What a study is kept with beside them, for who may see it; searches don't know of these columns.
+PLACES: Mapping[str, str] = MappingProxyType({"InstitutionName": "00080080", "InstitutionalDepartmentName": "00081040"})
 BY_KEYWORD: Mapping[str, Attribute] = MappingProxyType({attribute.keyword: attribute for attribute in ATTRIBUTES})
 BY_TAG: Mapping[str, Attribute] = MappingProxyType({attribute.tag: attribute for attribute in ATTRIBUTES})

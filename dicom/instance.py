@@ -41,7 +41,8 @@ class ParsedInstance:
     sop_instance_uid: str
     sop_class_uid: str
     transfer_syntax_uid: str
-    values: Mapping[str, str]  # every keyword of ATTRIBUTES -> decoded text, several values joined by a backslash
+    # every keyword of ATTRIBUTES and PLACES -> decoded text, several values joined by a backslash
+    values: Mapping[str, str]
     request_attributes: (
         str  # the RequestAttributesSequence attribute as DICOM JSON, reduced to the required return keys
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from struct import Struct
 
 from dicom import json, vrs
-from dicom.attributes import ATTRIBUTES
+from dicom.attributes import ATTRIBUTES, PLACES
 from dicom.charsets import CharacterSet
 from dicom.levels import DataSetLevel
 from dicom.memo import Entry, trim
@@ -18,7 +18,8 @@ SPECIFIC_CHARACTER_SET = 0x00080005
 PIXEL_REPRESENTATION = 0x00280103
 # What the pixels are described by, beside the indexed attributes
 _PIXEL_MODULE = frozenset((0x00280002, 0x00280004, 0x00280006, 0x00280101, 0x00280102, PIXEL_REPRESENTATION))
-TEXT_TAGS = frozenset(int(attribute.tag, 16) for attribute in ATTRIBUTES) | _PIXEL_MODULE
+_INDEXED = frozenset(int(tag, 16) for tag in (*(attribute.tag for attribute in ATTRIBUTES), *PLACES.values()))
+TEXT_TAGS = _INDEXED | _PIXEL_MODULE
 NOTHING: Entry = (b"", "")
 
 _EXPLICIT, _IMPLICIT = Struct("<HH2sH"), Struct("<HHI")

@@ -13,7 +13,7 @@ import orjson
 from pydicom._uid_dict import UID_dictionary
 
 from dicom import json
-from dicom.attributes import ATTRIBUTES
+from dicom.attributes import ATTRIBUTES, PLACES
 from dicom.coding import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from dicom.elements import IDENTIFIERS, PIXEL_DATA, UTF8, Scan
 from dicom.errors import (
@@ -50,7 +50,10 @@ REQUEST_KEYS = ("00080050", "00400009", "00401001")
 
 log = logging.getLogger("dicom.part10")
 
-_COLUMNS = tuple((attribute.keyword, int(attribute.tag, 16)) for attribute in ATTRIBUTES)
+_COLUMNS = (
+    *((attribute.keyword, int(attribute.tag, 16)) for attribute in ATTRIBUTES),
+    *((keyword, int(tag, 16)) for keyword, tag in PLACES.items()),
+)
 # An instance answers a handful of requests: the JSON of more is not even read
 _MAX_REQUEST_ATTRIBUTES = 1024 * 1024
 # What only a mistake of ours raises; what the source of the bytes raises is its own and goes through

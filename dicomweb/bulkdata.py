@@ -14,6 +14,7 @@ from archive.locate import Address, Located, locate, locate_series
 from archive.retrieve import open_bulk_value
 from audit import kinds
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from dicomweb.attribute_filter import hides
 from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.frames import send_frames
@@ -42,6 +43,8 @@ class RetrieveBulkData(DicomwebView):
     def get(self, request: Request, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
         """The value little endian; encapsulated pixel data as its frames; a document also in its own media type."""
         located = locate(self.scope(request), Address(study, series, instance))[0]
+        if hides(path, self.withheld(request)):
+            raise NotFound("no bulk value at this place")
         return send_bulk_value(self, request, located, path)
 
 

@@ -15,6 +15,7 @@ from archive.locate import Address, Located, locate
 from archive.retrieve import BulkTable, bulk_tables, open_bulk_entry
 from audit import kinds
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from dicomweb.attribute_filter import table_without
 from dicomweb.bodies import late_multipart
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
@@ -41,7 +42,8 @@ class RetrieveBulkDataSet(DicomwebView):
         """A part for each bulk value, under its BulkDataURI; encapsulated pixel data a part for each frame."""
         address = Address(study, series, instance)
         found = locate(self.scope(request), address)
-        tables = bulk_tables(found)
+        hidden = self.withheld(request)
+        tables = {pk: table_without(table, hidden) for pk, table in bulk_tables(found).items()}
         count = sum(len(tables.get(located.pk, {})) + _frames_of(located) for located in found)
         if count == 0:
             raise NotFound("there are no bulk data under these UIDs")

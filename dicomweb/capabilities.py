@@ -46,6 +46,7 @@ METHODS = ("get", "post", "patch", "delete")
 _VERBS = {
     Permission.SEARCH: "SearchFor",
     Permission.RETRIEVE: "Retrieve",
+    Permission.OBJECTS: "Retrieve",
     Permission.STORE: "Store",
     Permission.DELETE: "Delete",
 }

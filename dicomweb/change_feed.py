@@ -18,12 +18,13 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 
 from access.authentication import principal_of
-from access.policy import may, visible_studies
+from access.policy import may, visible_studies, withheld
 from access.roles import Permission
 from access.trail import event
 from archive.change_feed import Change, Window, changes, latest, metadata_of
 from audit import kinds
 from audit.record import record
+from dicomweb.attribute_filter import without
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
 from dicomweb.view import DicomwebView, dicomweb_root
@@ -67,7 +68,9 @@ class _FeedView(DicomwebView):
         if with_metadata:
             if not may(principal, Permission.RETRIEVE):
                 raise PermissionDenied("your role does not include the right to retrieve, which metadata needs")
-            metadata = metadata_of(found, visible_studies(principal, Permission.RETRIEVE), dicomweb_root(request))
+            read = metadata_of(found, visible_studies(principal, Permission.RETRIEVE), dicomweb_root(request))
+            hidden = withheld(principal, Permission.RETRIEVE)
+            metadata = {uid: without(text, hidden) for uid, text in read.items()}
         if metadata:
             studies = {change.study_instance_uid for change in found if change.sop_instance_uid in metadata}
             events.append(

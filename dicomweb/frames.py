@@ -57,16 +57,18 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
     address, query = frames.instance.address, f"frames={spoken(wanted)}"
     known_by = validators(frames.instance, query, chosen.content_type)
     if chosen.multipart and known_by.unchanged(request.headers):
-        view.record_read(request, address, instance_count=1, bytes=0, query=query)
+        view.record_frames(request, address, len(wanted), instance_count=1, bytes=0, query=query)
         return in_parts(HttpResponseNotModified(), known_by)
     first = frames.open(wanted[0], syntax)
     lengths[0] = first.length
     if not chosen.multipart:
         alone = single_part(request, first, chosen.content_type, known_by)
-        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=query)
+        view.record_frames(request, address, len(wanted), instance_count=1, bytes=bytes_sent(alone), query=query)
         return alone
     pieces = first.open()
-    view.record_read(request, address, instance_count=1, bytes=sum(length or 0 for length in lengths), query=query)
+    view.record_frames(
+        request, address, len(wanted), instance_count=1, bytes=sum(length or 0 for length in lengths), query=query
+    )
     base = f"{dicomweb_root(request)}{address.path}/frames"
     parts = [
         OutPart(

@@ -9,6 +9,7 @@ from access.roles import Permission
 from archive import metadata
 from archive.locate import Address, locate_series
 from audit import kinds
+from dicomweb.attribute_filter import document_without
 from dicomweb.content_coding import CODINGS, coding_for
 from dicomweb.data_sets import FORMS, JSON, XML, xml_response
 from dicomweb.view import DicomwebView, dicomweb_root
@@ -36,6 +37,7 @@ class RetrieveMetadata(DicomwebView):
         count = sum(e.number_of_series_related_instances for e in found)
         if instance is not None:
             document, count = metadata.instance_document(document, instance), 1
+        document = document_without(document, self.withheld(request))
         self.record_read(request, address, instance_count=count, bytes=len(document.gzipped), query="metadata")
         return xml_response(metadata.objects_of(document)) if chosen == XML else _response(request, document)
 

@@ -21,6 +21,7 @@ from audit import kinds
 from audit.bounded import bounded
 from audit.record import record
 from dicom.attributes import Level
+from dicomweb.attribute_filter import LEFT_OUT, check_keys, without
 from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
 from dicomweb.query import Parsed, parse_query
@@ -67,6 +68,8 @@ class SearchView(DicomwebView):
                 longest_value=limits.search_value_characters,
                 declared=declared,
             )
+            withheld = self.withheld(request)
+            in_vain = check_keys(parsed.query, withheld)
             found = search(parsed.query, self.scope(request), dicomweb_root(request))
         unsupported = list(parsed.unsupported)
         warnings = [text for each in parsed.extended for text in _incomplete(each, counts=self.sees_all(request))]
@@ -80,6 +83,10 @@ class SearchView(DicomwebView):
             else:
                 # What is stored in instances is for those who may retrieve them.
                 unsupported += [f"includefield={tag}" for tag in sorted(parsed.stored or ())]
+        if withheld:
+            texts = tuple(without(text.encode(), withheld).decode() for text in texts)
+        if in_vain or not withheld.isdisjoint(parsed.stored or ()):
+            warnings.append(LEFT_OUT)
         self.record(
             request,
             query=request.META.get("QUERY_STRING", ""),

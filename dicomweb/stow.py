@@ -38,6 +38,7 @@ class StoreView(DicomwebView):
     """``POST /studies`` and ``POST /studies/{study}``."""
 
     permission = Permission.STORE
+    partly = (Permission.ANNOTATE,)
     event = kinds.STORE
 
     @extend_schema(

@@ -26,6 +26,7 @@ class _ByMethod(DicomwebView):
         named = _BY_METHOD.get(request.method or "", self.reads)
         transaction = named if isinstance(self, named) else self.reads
         self.permission, self.event = transaction.permission, transaction.event  # type: ignore[misc]
+        self.partly = transaction.partly  # type: ignore[misc]
         super().initial(request, *args, **kwargs)
 
 

@@ -18,20 +18,23 @@ from rest_framework.views import APIView
 
 from access.authentication import challenge, principal_of
 from access.link_door import mounted_at
-from access.policy import may, scope, visible_studies
+from access.policy import is_closed, may, scope, visible_studies, withheld
 from access.refusals import SILENT, Allowance, refusals
 from access.roles import Permission, Scope
 from access.trail import event
 from archive.errors import NotFound
-from archive.locate import Address
+from archive.locate import Address, is_unlimited
 from archive.models import Study
 from audit import kinds
+from audit.frame_reads import record_frames
 from audit.kinds import EventKind, Outcome
 from audit.record import record
 from dicomweb.content_coding import coded
 from dicomweb.errors import BadRequest, NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
 
+# The answer to whoever may know of a study that a mark closes.
+CLOSED = "this study is restricted; whoever may open patients in an emergency can do so in the portal"
 # What UTF-8, which all text is answered in, is called in a `charset` parameter (PS3.18 8.8, Annex D).
 _UTF_8 = frozenset({"utf-8", "utf8", "iso_ir 192"})
 # Media types that a browser may show when an answer is opened by itself; everything else is saved.
@@ -54,6 +57,8 @@ class DicomwebView(APIView):
     """A resource of PS3.18. A subclass declares the right it asks for and the event it leaves in the trail."""
 
     permission: ClassVar[Permission]
+    # Rights that open a part of what ``permission`` does; which part, the transaction sees to.
+    partly: ClassVar[tuple[Permission, ...]] = ()
     event: ClassVar[EventKind]
     content_negotiation_class = _OwnNegotiation
     parser_classes = ()
@@ -61,7 +66,11 @@ class DicomwebView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse, and record the refusal of, whoever lacks the right altogether."""
         super().initial(request, *args, **kwargs)
-        if not may(principal_of(request), self.permission):
+        self.check_right(request)
+
+    def check_right(self, request: Request) -> None:
+        """Raises PermissionDenied for whoever lacks the right that ``permission`` names, and every part of it."""
+        if not any(may(principal_of(request), right) for right in (self.permission, *self.partly)):
             raise PermissionDenied(f"your role does not include the right to {self.permission.value}")
 
     def scope(self, request: Request) -> QuerySet[Study]:
@@ -72,19 +81,22 @@ class DicomwebView(APIView):
         """Whether the principal's right reaches every study, so that counts of the whole archive tell nothing new."""
         return scope(principal_of(request), self.permission) is Scope.ALL
 
+    def withheld(self, request: Request) -> frozenset[str]:
+        """The tags of attributes that the principal is not shown (``dicomweb.attribute_filter``)."""
+        return withheld(principal_of(request), self.permission)
+
     def record(self, request: Request, **fields: Any) -> None:
         """Leave this resource's event in the trail; it is durable when this returns, or inside the open transaction."""
         record([event(request._request, self.event, principal_of(request), **fields)])
 
     def record_read(self, request: Request, address: Address, **fields: Any) -> None:
         """The event of reading what is at ``address``: called before the first byte leaves."""
-        self.record(
-            request,
-            study_uids=[address.study_instance_uid],
-            series_uid=address.series_instance_uid or "",
-            instance_uid=address.sop_instance_uid or "",
-            **fields,
-        )
+        self.record(request, **_at(address), **fields)
+
+    def record_frames(self, request: Request, address: Address, frames: int, **fields: Any) -> None:
+        """As ``record_read``, for one of many answers with frames: they are counted together."""
+        described = event(request._request, self.event, principal_of(request), **_at(address), **fields)
+        record_frames(described, frames)
 
     def negotiate(self, request: Request, offers: Sequence[Representation]) -> Representation:
         """The offer that the client prefers (PS3.18 8.7). Raises ``NotAcceptable``, ``BadRequest``."""
@@ -100,6 +112,8 @@ class DicomwebView(APIView):
 
     def handle_exception(self, exc: Exception) -> Any:
         """Errors by the one table; a refusal leaves its own event."""
+        if isinstance(exc, NotFound) and self._is_closed():
+            exc = PermissionDenied(CLOSED)
         response = error_response(exc)
         if response is None:
             return super().handle_exception(exc)
@@ -129,9 +143,19 @@ class DicomwebView(APIView):
 
     def _is_representation(self) -> bool:
         """Whether the answer stands for what is stored, so that its payload has a URL (PS3.18 8.4.2)."""
-        return getattr(self, "permission", None) is Permission.RETRIEVE
+        return getattr(self, "permission", None) in (Permission.RETRIEVE, Permission.OBJECTS)
+
+    def _is_closed(self) -> bool:
+        """Whether the study is there for the principal but for a mark, which it is told of."""
+        uid = self._study()
+        return bool(uid) and is_closed(principal_of(self.request), self.permission, uid)
+
+    def _study(self) -> str:
+        """The study that is asked for, "" for none."""
+        return str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
 
     def _record_refusal(self, exc: PermissionDenied) -> None:
+        text = str(exc.detail)
         record(
             [
                 event(
@@ -139,24 +163,26 @@ class DicomwebView(APIView):
                     kinds.REFUSED,
                     principal_of(self.request),
                     decision="deny",
-                    rule=f"right:{self.permission.value}",
+                    rule="restriction" if text == CLOSED else f"right:{self.permission.value}",
                     outcome=Outcome.SERIOUS_FAILURE,
-                    outcome_description=str(exc.detail),
-                    study_uids=[uid] if (uid := self.kwargs.get("study")) else [],
+                    outcome_description=text,
+                    study_uids=[uid] if (uid := self._study()) else [],
                 )
             ]
         )
 
     def _record_out_of_reach(self) -> None:
-        """Write down who asks for studies that were not granted, whether or not they exist.
+        """Write down who asks for studies that are out of reach, whether or not they exist.
 
-        The same look-up and the same event in both cases: neither the answer nor its time tells them apart.
+        The same look-up and the same event in both cases: neither the answer nor its time tells them apart. To whoever
+        may see all studies nothing is out of reach but what a mark closes.
         """
         principal = principal_of(self.request)
-        uid = str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
-        if not uid or scope(principal, self.permission) is not Scope.GRANTED:
+        uid = self._study()
+        reached = self.scope(self.request)
+        if not uid or is_unlimited(reached) or reached.filter(study_instance_uid=uid).exists():
             return
-        if self.scope(self.request).filter(study_instance_uid=uid).exists():
+        if self.sees_all(self.request) and not Study.objects.filter(study_instance_uid=uid).exists():
             return
         allowed = refusals.allows(principal.id)
         if allowed is Allowance.NO:
@@ -177,6 +203,15 @@ class DicomwebView(APIView):
                 )
             ]
         )
+
+
+def _at(address: Address) -> dict[str, Any]:
+    """Where an event happened."""
+    return {
+        "study_uids": [address.study_instance_uid],
+        "series_uid": address.series_instance_uid or "",
+        "instance_uid": address.sop_instance_uid or "",
+    }
 
 
 def dicomweb_root(request: Request) -> str:

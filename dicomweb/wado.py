@@ -33,7 +33,7 @@ DICOM = "application/dicom"
 class RetrieveInstances(DicomwebView):
     """Part 10 objects: ``GET /studies/{study}`` and below."""
 
-    permission = Permission.RETRIEVE
+    permission = Permission.OBJECTS
     event = kinds.RETRIEVE
 
     @extend_schema(

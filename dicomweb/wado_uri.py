@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
 from access.roles import Permission
-from archive.locate import Address, Located, locate
+from archive.locate import Address, locate
 from archive.pictures import Rendering, render
 from archive.transcoding import cannot_give
 from audit import kinds
@@ -50,12 +50,12 @@ class WadoUri(DicomwebView):
         """The object for ``contentType=application/dicom``, a picture otherwise."""
         asked = request._request.GET
         address = _address(asked)
-        located = locate(self.scope(request), address)[0]
         wanted = [name.strip().lower() for name in asked.get("contentType", "").split(",")]
         if any(name.startswith(f"{DICOM};") for name in wanted):
             raise BadRequest("contentType: application/dicom has no parameters here; use transferSyntax")
         if DICOM in wanted:
-            return self._object(request, asked, located)
+            return self._object(request, asked, address)
+        located = locate(self.scope(request), address)[0]
         chosen = choose(asked.get("contentType") or "image/jpeg", None, _PICTURES)
         if chosen is None:
             raise NotAcceptable(f"available: {DICOM}; {'; '.join(offer.media_type for offer in _PICTURES)}")
@@ -67,8 +67,11 @@ class WadoUri(DicomwebView):
         self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"wado-uri {number or 1}")
         return HttpResponse(picture, content_type=rendering.media_type)
 
-    def _object(self, request: Request, asked: QueryDict, located: Located) -> HttpResponseBase:
+    def _object(self, request: Request, asked: QueryDict, address: Address) -> HttpResponseBase:
         """PS3.18 9.1.2.2.1: in the transfer syntax that is named, or refused, not silently in another."""
+        self.permission = Permission.OBJECTS  # type: ignore[misc]
+        self.check_right(request)
+        located = locate(self.scope(request), address)[0]
         if misplaced := [name for name in _OF_PICTURES if asked.get(name)]:
             raise BadRequest(f"{misplaced[0]}: is about pictures, and not to be asked for with {DICOM}")
         named = asked.get("transferSyntax", "")

@@ -15,17 +15,19 @@ from access.principal import Principal
 from access.roles import ROLES, Permission, Scope
 from archive.models import Study
 
-A, G, N = Scope.ALL, Scope.GRANTED, Scope.NONE
-# search retrieve store update delete export break_glass report audit_read manage
+A, R, G, N = Scope.ALL, Scope.REFERRED, Scope.GRANTED, Scope.NONE
+# search retrieve objects store annotate update delete export break_glass report audit_read manage
 MATRIX = {
-    "administrator": (A, N, A, A, A, A, N, N, N, A),
-    "radiologist": (A, A, N, N, N, A, A, A, N, N),
-    "technologist": (A, A, A, A, N, N, N, N, N, N),
-    "referring_physician": (G, G, N, N, N, N, A, N, N, N),
-    "patient": (G, G, N, N, N, G, N, N, N, N),
-    "ai_vendor": (G, G, G, N, N, N, N, N, N, N),
-    "auditor": (N, N, N, N, N, N, N, N, A, N),
-    "device": (N, N, A, N, N, N, N, N, N, N),
+    "administrator": (A, N, N, A, N, A, A, A, N, N, N, A),
+    "radiologist": (A, A, A, N, A, N, N, A, A, A, N, N),
+    "technologist": (A, A, A, A, N, A, N, N, N, N, N, N),
+    "referring_physician": (R, R, R, N, N, N, N, N, A, N, N, N),
+    # Without a ward, that is a limit, what was granted.
+    "nurse": (G, G, N, N, N, N, N, N, N, N, N, N),
+    "patient": (G, G, G, N, N, N, N, G, N, N, N, N),
+    "ai_vendor": (G, G, N, G, N, N, N, N, N, N, N, N),
+    "auditor": (N, N, N, N, N, N, N, N, N, N, A, N),
+    "device": (N, N, N, A, N, N, N, N, N, N, N, N),
 }
 
 

@@ -1,22 +1,25 @@
 """Hand the outbox's due tasks to the workers, for ever; clear away now and then what dead processes left behind.
 
-The trail is sealed here as well: in a thread of its own, because the broker may be away for long.
+The trail is sealed, sent and watched here as well (``RELAY_THREADS``): in threads of
+their own, because the broker may be away for long.
 """
 
 import logging
 import signal
 import threading
 import time
+from contextlib import ExitStack
 from typing import Any
 
+from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import DatabaseError, InterfaceError, connection
+from django.utils.module_loading import import_string
 
 from archive.object_store import ObjectStoreError, object_store
 from archive.outbox import SWEEP, Wish, relay_once, wish
 from archive.tasks import run_outbox_entry
-from audit.sealer import Sealer
 
 log = logging.getLogger("archive.outbox")
 
@@ -45,7 +48,9 @@ class Command(BaseCommand):
         if options["once"]:
             self.relay(stop, once=True)
         else:
-            with Sealer(stop):
+            with ExitStack() as threads:
+                for name in settings.RELAY_THREADS:
+                    threads.enter_context(import_string(name)(stop))
                 self.relay(stop)
 
     def relay(self, stop: threading.Event, *, once: bool = False) -> None:

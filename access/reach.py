@@ -1,0 +1,94 @@
+"""The studies that grants, referrals and limits reach, as querysets; which of them count is ``access.policy``'s."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import BooleanField, F, Func, Q, QuerySet
+
+from access.models import Grant, GrantQuery, PhysicianName
+from access.principal import Limit, LimitKind, Principal
+from access.rights import Right
+from archive.models import Patient, Series, Study
+from archive.study_scope import StudyScope
+
+# One column: keys of studies.
+Keys = QuerySet[Any, Any]
+_HOLDERS = {
+    "person": "user__external_id",
+    "client": "client__external_id",
+    "link": "link__external_id",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a principal reaches studies other than all of them: by grants that name one of ``rights``, by the names under
+    which a person refers, by the limits of roles."""
+
+    rights: frozenset[Right]
+    referrals: bool
+    limits: tuple[Limit, ...]
+
+
+def reached(principal: Principal, ways: Ways) -> StudyScope:
+    """What is reached by any of ``ways``; of studies of which only series were granted, these series."""
+    grants = _grants(principal, ways.rights)
+    whole = _whole(principal, grants, ways)
+    by_series = grants.filter(series__isnull=False)
+    parts = by_series.values("series__study")
+    series = Series.objects.filter(pk__in=by_series.values("series"))
+    return _of(ways.limits, [*whole, parts]).in_parts(parts, series, _of(ways.limits, whole))
+
+
+def reached_whole(principal: Principal, ways: Ways) -> StudyScope:
+    """The same without studies of which only series were granted."""
+    return _of(ways.limits, _whole(principal, _grants(principal, ways.rights), ways))
+
+
+def _grants(principal: Principal, rights: Iterable[Right]) -> GrantQuery:
+    named = Grant.objects.filter(rights__overlap=sorted(rights), **{_HOLDERS[principal.kind]: principal.id})
+    return named.active()
+
+
+def _whole(principal: Principal, grants: GrantQuery, ways: Ways) -> list[Keys]:
+    """Querysets of keys of studies, each found by an index of its own."""
+    found: list[Keys] = [
+        grants.filter(study__isnull=False).values("study"),
+        Study.objects.filter(patient__in=grants.filter(patient__isnull=False).values("patient")).values("pk"),
+    ]
+    if ways.referrals and principal.kind == "person":
+        names = PhysicianName.objects.filter(user__external_id=principal.id).values("name_key")
+        found.append(Study.objects.filter(referring_physician_name_key__in=names).values("pk"))
+    return found
+
+
+def _of(limits: Iterable[Limit], keys: list[Keys]) -> StudyScope:
+    """The keys are an array that PostgreSQL makes once: an index serves it even beside an OR, and the plan doesn't
+    depend on how many rows it takes a table to have that nobody counted yet.
+    """
+    keys_of_all = keys[0].union(*keys[1:], all=True)
+    found = Q(_AnyOf(F("pk"), ArraySubquery(keys_of_all)))
+    for limit in limits:
+        found |= _within(limit)
+    return Study.objects.filter(found)
+
+
+def _within(limit: Limit) -> Q:
+    match limit.kind:
+        case LimitKind.SITE:
+            return Q(institution_name__in=limit.values)
+        case LimitKind.DEPARTMENT:
+            return Q(institutional_department_name__in=limit.values)
+        case LimitKind.ISSUER:
+            patients = Patient.objects.filter(issuer_of_patient_id__in=limit.values)
+            return Q(_AnyOf(F("patient_id"), ArraySubquery(patients.values("pk"))))
+
+
+class _AnyOf(Func):
+    """``key = ANY (array)``: an index look-up even beside an OR, which IN with a query is not."""
+
+    template = "(%(expressions)s))"
+    arg_joiner = " = ANY ("
+    output_field = BooleanField()

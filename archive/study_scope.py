@@ -1,0 +1,41 @@
+"""The studies that somebody may use, as one queryset; of studies that are reached in part, which series those are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+if TYPE_CHECKING:
+    from archive.models import Series, Study
+
+
+class StudyScope(models.QuerySet["Study"]):
+    """Studies, with two things more that a limit on studies can't say. Both stay when the queryset is refined.
+
+    ``everything``: these are all studies but for exceptions, so that whoever has this scope is told of what was
+    deleted, too. ``parts``: None, or the keys of studies of which some series are reached one by one, these series,
+    and the studies of which all are.
+    """
+
+    everything: bool = False
+    parts: tuple[models.QuerySet[Any], models.QuerySet[Series], models.QuerySet[Study]] | None = None
+
+    def of_everything(self) -> StudyScope:
+        """The same studies, as the scope of somebody who may know of all that are not among them for a reason."""
+        clone = self.all()
+        clone.everything = True
+        return clone
+
+    def in_parts(
+        self, partial: models.QuerySet[Any], series: models.QuerySet[Series], whole: models.QuerySet[Study]
+    ) -> StudyScope:
+        """The same studies, but of ``partial`` ones that are not in ``whole`` only those of ``series``."""
+        clone = self.all()
+        clone.parts = (partial, series, whole)
+        return clone
+
+    def _clone(self) -> Any:
+        clone = super()._clone()  # type: ignore[misc]
+        clone.everything, clone.parts = self.everything, self.parts
+        return clone
