@@ -1,14 +1,52 @@
-"""Sessions in the database, whose keys are looked up only if they look like one."""
+"""Sessions in the database: their keys are looked up only if they look like one, and stored as digests alone."""
 
 import re
+from typing import Any
 
 from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+
+from access.authentication import digest
+from access.session_models import PersonSession
 
 KEY = re.compile(r"[a-z0-9]{32}")
 
 
 class SessionStore(db.SessionStore):
-    """A cookie may hold any bytes; a NUL among them is an error of the database, for anybody who sends it."""
+    """Whoever reads the table can't use a session: the cookie has the key, the table the digest that the trail has."""
+
+    def exists(self, session_key: str) -> bool:
+        """Whether a session of this key is stored."""
+        return super().exists(digest(session_key))
+
+    def create_model_instance(self, data: dict[str, Any]) -> Any:
+        """The row, under the digest."""
+        row = super().create_model_instance(data)
+        row.session_key = digest(row.session_key)
+        return row
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Remove the session of this key, or this one."""
+        key = session_key or self.session_key
+        if key:
+            Session.objects.filter(pk=digest(key)).delete()
+
+    def cycle_key(self) -> None:
+        """A new key for the same data; the session stays that of its person."""
+        before, data = self.session_key, self._session  # type: ignore[attr-defined]
+        self.create()
+        self._session_cache = data
+        if before and self.session_key:
+            PersonSession.objects.filter(session_id=digest(before)).update(session_id=digest(self.session_key))
+            self.delete(before)
+
+    def _get_session_from_db(self) -> Session | None:
+        key = self.session_key
+        self._session_key = digest(key or "")
+        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]
+        self._session_key = key if row else None
+        return row
 
     def _validate_session_key(self, key: str | None) -> bool:
+        """A cookie may hold any bytes; a NUL among them is an error of the database, for anybody who sends it."""
         return bool(key) and KEY.fullmatch(key or "") is not None

@@ -36,8 +36,20 @@ def attempt(name: str, address: str) -> Attempt:
 
     Names are counted whether they exist or not. An attempt that is refused here doesn't lengthen the wait.
     """
+    return _count({_key("name", name.casefold(), address): PER_NAME, _key("address", address): PER_ADDRESS})
+
+
+def attempt_second_factor(person: str, address: str) -> Attempt:
+    """Count an attempt to show a second factor, of a person who has shown the password; raises TooManyAttempts.
+
+    Counted from all addresses together: whoever has the password gets no more tries from many machines.
+    """
+    return _count({_key("second factor", person): PER_NAME, _key("address", address): PER_ADDRESS})
+
+
+def _count(limits: dict[str, int]) -> Attempt:
+    """``limits`` are the keys, the one of the name first, with how many attempts each may have."""
     now = timezone.now()
-    limits = {_key("name", name.casefold(), address): PER_NAME, _key("address", address): PER_ADDRESS}
     forget_old()
     rows = tuple(row.pk for row in SignInAttempt.objects.bulk_create(SignInAttempt(key=key) for key in limits))
     counts = SignInAttempt.objects.filter(key__in=limits).values("key").annotate(count=Count("pk"), oldest=Min("at"))
@@ -52,6 +64,12 @@ def forgive(attempt: Attempt) -> None:
     """The attempt succeeded: it and the earlier failures of that name from that address no longer count."""
     SignInAttempt.objects.filter(key=attempt.name_key).delete()
     SignInAttempt.objects.filter(pk__in=attempt.rows).delete()
+
+
+def locked_names() -> int:
+    """How many names, each from one address, get no further attempt now; an address of many failures counts as one."""
+    counted = SignInAttempt.objects.filter(at__gte=timezone.now() - WINDOW).values("key").annotate(count=Count("pk"))
+    return counted.filter(count__gte=PER_NAME, count__lt=PER_ADDRESS).count()
 
 
 def forget_old() -> None:
