@@ -1,0 +1,60 @@
+"""Who a bearer token of ``/oauth/token/`` stands for: a machine, or a person through an app. One query."""
+
+import hashlib
+
+from django.db.models import OuterRef, Q, Subquery
+from django.utils import timezone
+from oauth2_provider.models import get_access_token_model
+
+from access.held_roles import held, row_of_client, rows_of_people
+from access.models import AppSession, Client
+from access.principal import Principal
+from access.smart import permissions_of
+
+
+def token_principal(token: str) -> Principal | None:
+    """The principal of ``token``; None if it is unknown, expired or revoked, or whoever it stands for is switched off.
+
+    Roles are those of this moment; the scopes narrow them. A person's token counts while the session of the app is
+    open.
+    """
+    checksum = hashlib.sha256(token.encode()).hexdigest()
+    session = AppSession.objects.open().filter(external_id=OuterRef("refresh_token__token_family"))
+    of_machine = Q(user=None, application__authorization_grant_type=Client.GRANT_CLIENT_CREDENTIALS)
+    found = (
+        get_access_token_model()
+        .objects.filter(token_checksum=checksum, expires__gt=timezone.now(), application__is_active=True)
+        .annotate(
+            session=Subquery(session.filter(user=OuterRef("user"), client=OuterRef("application")).values("pk")),
+            patient=Subquery(session.values("patient")),
+            of_person=rows_of_people("user"),
+            of_client=row_of_client("application"),
+        )
+        .filter(of_machine | Q(session__isnull=False))
+        .values(
+            "scope",
+            "patient",
+            "of_person",
+            "of_client",
+            "user__external_id",
+            "user__username",
+            "application__external_id",
+            "application__name",
+        )
+        .first()
+    )
+    if found is None:
+        return None
+    is_person = found["user__external_id"] is not None
+    roles = held(found["of_person" if is_person else "of_client"])
+    return Principal(
+        "person" if is_person else "client",
+        str(found["user__external_id" if is_person else "application__external_id"]),
+        found["user__username" if is_person else "application__name"],
+        tuple(role.name for role in roles),
+        "oauth2",
+        checksum[:32],
+        permissions=permissions_of(found["scope"].split()),
+        patient=found["patient"],
+        held=roles,
+    )
