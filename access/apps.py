@@ -7,3 +7,9 @@ class AccessConfig(AppConfig):
     """Who may see what."""
 
     name = "access"
+
+    def ready(self) -> None:
+        """Every sign-in is noted among the person's sessions."""
+        from access.sessions_of import listen
+
+        listen()

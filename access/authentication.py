@@ -1,7 +1,9 @@
-"""Who asks, proved from the request: a person's session, a machine's OAuth2 bearer token, or a share link's token.
+"""Who asks, proved from the request: a person's session, an OAuth2 bearer token of a machine or of an app that acts
+for a person, an API key, another issuer's JWT, or a share link's token.
 
-Cost in queries: a bearer token 1 (token with its client), a link's token 1 (with its grants), a session 2 (session,
-user with roles); nothing is written but the refusal of a link that has ended.
+Cost in queries: a bearer token or API key 1 (with its holder and the roles), a link's token 1 (with its grants), a
+session 2 (session, user with roles). Nothing is written but the refusal of a link or key that has ended, and once a
+minute when a key was used last.
 """
 
 import hashlib
@@ -10,13 +12,17 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils import timezone
-from oauth2_provider.models import get_access_token_model
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from access.access_tokens import token_principal
+from access.api_keys import MARK as KEY_MARK
+from access.api_keys import by_key
+from access.emergency_rule import running_of
+from access.held_roles import held, held_by
+from access.jwt_bearer import by_jwt, is_jwt
 from access.link_door import VIEWER_FILES, by_cookie, by_token, mounted_link
 from access.links import MARK
 from access.models import User
@@ -140,7 +146,16 @@ def _bearer(request: HttpRequest, header: str) -> Principal:
     if scheme.lower() != "bearer" or not token.strip():
         raise AuthenticationFailed("only Bearer tokens are accepted")
     token = token.strip()
-    return by_token(request, token) if token.startswith(MARK) else _client(token)
+    if is_jwt(token):
+        return by_jwt(token)
+    if token.startswith(MARK):
+        return by_token(request, token)
+    if token.startswith(KEY_MARK):
+        return by_key(request, token)
+    found = token_principal(token)
+    if found is None:
+        raise AuthenticationFailed("the token is unknown, expired or revoked")
+    return found
 
 
 def _person(request: HttpRequest) -> Principal | None:
@@ -152,24 +167,19 @@ def _person(request: HttpRequest) -> Principal | None:
 
 def person(user: User, session_key: str) -> Principal:
     """The principal of a person who signed in with a password."""
-    roles = getattr(user, "role_names", None)
-    if roles is None:
-        roles = user.roles.order_by("role").values_list("role", flat=True)
-    return Principal("person", str(user.external_id), user.username, tuple(roles), "session", digest(session_key))
-
-
-def _client(token: str) -> Principal:
-    checksum = hashlib.sha256(token.encode()).hexdigest()
-    found = (
-        get_access_token_model()
-        .objects.filter(token_checksum=checksum, expires__gt=timezone.now(), application__is_active=True, user=None)
-        .values_list("application__external_id", "application__name", "application__role")
-        .first()
+    rows = getattr(user, "held_rows", None)
+    roles = held_by(user) if rows is None else held(rows)
+    names = tuple(role.name for role in roles)
+    return Principal(
+        "person",
+        str(user.external_id),
+        user.username,
+        names,
+        "session",
+        digest(session_key),
+        held=roles,
+        emergencies=running_of(user),
     )
-    if found is None:
-        raise AuthenticationFailed("the token is unknown, expired or revoked")
-    external_id, name, role = found
-    return Principal("client", str(external_id), name, (role,), "oauth2", checksum[:32])
 
 
 def digest(secret: str) -> str:

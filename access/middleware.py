@@ -12,9 +12,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpRespons
 from rest_framework.exceptions import AuthenticationFailed
 
 from access.authentication import authenticate, challenge, forget
+from access.idle import idle_seconds
 from access.link_door import is_open_to_links, mounted_link, record_out_of_place
 from access.links import PAGE
 from access.principal import Principal
+from access.step_up import ConfirmationNeeded, way_to_confirm
 from access.trail import event
 from audit.kinds import SIGN_OUT
 from audit.record import AuditUnavailable, record
@@ -63,6 +65,14 @@ class SignInRequired:
             detail = str(error.detail)
         return refuse(request, detail)
 
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Lead a person to the page that asks for the password again, where a view wants that (``access.step_up``)."""
+        if not isinstance(exception, ConfirmationNeeded):
+            return None
+        if _wants_page(request):
+            return way_to_confirm(request)
+        return problem(403, "Forbidden", exception.default_code, str(exception.detail))
+
 
 def _methods(view: Any) -> str:
     """What a DICOMweb resource can be asked, which is no secret; "" if it has an answer of its own to OPTIONS."""
@@ -81,8 +91,7 @@ def _out_of_place(request: HttpRequest, principal: Principal) -> HttpResponse:
 
 def refuse(request: HttpRequest, detail: str) -> HttpResponse:
     """The answer to somebody unknown."""
-    page = "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith(settings.API_PREFIXES)
-    if page and "Authorization" not in request.headers:
+    if _wants_page(request) and "Authorization" not in request.headers:
         if mounted_link(request):
             return HttpResponseRedirect(PAGE)
         there = request.get_full_path() if request.method in ("GET", "HEAD") else settings.LOGIN_REDIRECT_URL
@@ -90,6 +99,10 @@ def refuse(request: HttpRequest, detail: str) -> HttpResponse:
     response = problem(401, "Unauthorized", "not-authenticated", detail)
     response["WWW-Authenticate"] = challenge(request)
     return response
+
+
+def _wants_page(request: HttpRequest) -> bool:
+    return "text/html" in request.headers.get("Accept", "") and not request.path_info.startswith(settings.API_PREFIXES)
 
 
 def problem(status: int, title: str, code: str, detail: str) -> HttpResponse:
@@ -100,7 +113,8 @@ def problem(status: int, title: str, code: str, detail: str) -> HttpResponse:
 
 
 class AbsoluteSessionLimit:
-    """End a session that is idle for ``PACS.idle_minutes`` or older than ``PACS.session_hours``.
+    """End a session that is idle for ``PACS.idle_minutes``, or as long as its person's roles may be, or that is older
+    than ``PACS.session_hours``.
 
     The time of the last request is written at most once a minute, so that reading frames doesn't write the session.
     """
@@ -122,7 +136,7 @@ class AbsoluteSessionLimit:
             if SESSION_KEY in request.session:
                 request.session[SIGNED_IN_AT] = request.session[SEEN_AT] = now
             return
-        idle = settings.PACS.idle_minutes * 60
+        idle = idle_seconds(request)
         seen = request.session.get(SEEN_AT, signed_in)
         if now - seen > idle or now - signed_in > settings.PACS.session_hours * 3600:
             self._end(request, "idle" if now - seen > idle else "session_hours")

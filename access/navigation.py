@@ -10,6 +10,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from access import policy
 from access.authentication import authenticate
 from access.principal import Principal
+from access.roles import Permission
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +23,17 @@ class Entry:
 
 
 ENTRIES: Final = (
+    Entry("emergency", "Emergency", policy.may_break_glass),
     Entry("shared", "Shared", policy.may_end_links),
+    Entry("trail", "Trail", lambda principal: policy.may(principal, Permission.AUDIT_READ)),
+    Entry("administration", "Administration", policy.may_review),
     Entry("docs", "API", lambda principal: True),
 )
+
+
+def first_page(principal: Principal) -> str | None:
+    """The name of the first page for people whom the study list is closed to; None if there is none for them."""
+    return next((each.address for each in ENTRIES if each.address != "docs" and each.may_open(principal)), None)
 
 
 def bar(request: HttpRequest) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
+from access.emergency_rule import rule_of
 from access.principal import Principal
 from audit.kinds import EventKind
 from audit.record import NewAccessEvent
@@ -14,7 +15,8 @@ def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **
     """An event about ``request``; ``fields`` are further fields of NewAccessEvent.
 
     ``path`` is the route's template, so that no identifier stands in it; what was asked belongs in ``query``. What is
-    done through a share link is by the rule of that link, unless ``fields`` name another.
+    done through a share link is by the rule of that link, and what is done about a patient who is open to the person by
+    an emergency access by the rule and for the purpose of that, unless ``fields`` name another.
     """
     match = request.resolver_match
     described = NewAccessEvent(
@@ -32,6 +34,8 @@ def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **
         path=f"/{match.route}" if match else "",
         rule=f"link:{principal.id}" if principal and principal.kind == "link" else "",
     )
+    if principal and principal.kind == "person" and fields.get("study_uids") and "rule" not in fields:
+        described = replace(described, **rule_of(principal, fields["study_uids"]))
     return replace(described, **fields)
 
 

@@ -3,21 +3,24 @@
 import os
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NestedSecretsSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
+from access.federation_settings import OidcConfig, TrustedIssuer, each_once
 from dicom.limits import Limits as DicomLimits
 
 BASE = Path(__file__).resolve().parent.parent
@@ -82,12 +85,39 @@ class Limits(BaseModel):
         return DicomLimits(**{field.name: getattr(self, field.name) for field in fields(DicomLimits)})
 
 
-class AuditConfig(BaseModel):
-    """Where the signed checkpoints of the access trail go, and who signs them."""
+class BucketConfig(BaseModel):
+    """How the bucket of the checkpoints is reached, with credentials of its own."""
 
-    checkpoints: Path | None = None
+    endpoint_url: str = ""
+    region: str = "us-east-1"
+    access_key_id: str = ""
+    secret_access_key: SecretStr = SecretStr("")
+
+
+class AuditConfig(BaseModel):
+    """Where the signed checkpoints of the access trail go, and who signs them; how frames are counted together."""
+
+    checkpoints: str = ""
+    s3: BucketConfig = BucketConfig()
+    lock_days: int | None = Field(default=None, ge=1)
     checkpoint_seconds: int = Field(default=60, ge=1)
     key: Path | None = None
+    frame_seconds: int = Field(default=60, ge=0, le=3600)
+
+
+class SyslogConfig(BaseModel):
+    """Where the access trail is sent as it grows (RFC 5425); nowhere while ``host`` is empty."""
+
+    host: str = ""
+    port: int = Field(default=6514, ge=1, le=65535)
+    ca_file: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+    site: str = ""
+
+
+class Misconfigured(ValueError):
+    """The settings are wrong; the message says which and why, for whoever starts the process."""
 
 
 class Config(BaseSettings):
@@ -109,8 +139,25 @@ class Config(BaseSettings):
     secret_key: SecretStr = SecretStr("")
     viewer_dir: Path | None = None
     idle_minutes: float = 15
+    idle_minutes_by_role: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        default={}, description="for people with these roles instead of idle_minutes; the shortest counts"
+    )
     session_hours: int = 12
+    emergency_hours: float = Field(default=4, gt=0, le=4, description="the longest that an emergency access may last")
+    alert_email: list[str] = Field(default=[], description="who is written to when an emergency access begins")
+    email_url: SecretStr = Field(
+        default=SecretStr(""), description="smtp://user:password@host:587?tls=yes, or smtps:// for TLS from the start"
+    )
+    email_from: str = "lightbox@localhost"
+    dormant_days: int = Field(default=90, ge=1, description="accounts not used for so long are called dormant")
+    dormant_switch_off: bool = Field(default=False, description="the daily upkeep switches dormant accounts off")
+    second_factor: Literal["optional", "required"] | list[str] = Field(
+        default="optional", description="who must sign in with more than a password: optional, required, or roles"
+    )
     access_token_seconds: int = 900
+    app_session_hours: int = Field(
+        default=12, ge=1, le=720, description="hours that an app may act for a person before it has to ask again"
+    )
     time_zone: str = Field(default="", description="of studies that name none: IANA name or offset, such as +0100")
     debug: bool = False
     delete_grace_days: float = Field(default=7, ge=0, description="days in which a deletion can be taken back")
@@ -119,6 +166,9 @@ class Config(BaseSettings):
     )
     limits: Limits = Limits()
     audit: AuditConfig = AuditConfig()
+    syslog: SyslogConfig = SyslogConfig()
+    oidc: OidcConfig = OidcConfig()
+    trusted_issuers: Annotated[list[TrustedIssuer], AfterValidator(each_once)] = []
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -181,5 +231,20 @@ def config() -> Config:
     """The configuration of this process. ``PACS_SECRETS_DIR`` names a folder of secret files, one setting a file."""
     folder = os.environ.get("PACS_SECRETS_DIR")
     if folder and not Path(folder).is_dir():
-        raise ValueError("PACS_SECRETS_DIR names no folder")
-    return Config(_secrets_dir=folder) if folder else Config()  # type: ignore[call-arg]
+        raise Misconfigured("PACS_SECRETS_DIR names no folder")
+    try:
+        return Config(_secrets_dir=folder) if folder else Config()  # type: ignore[call-arg]
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False, include_context=False)
+        raise Misconfigured("\n".join(_in_words(each["loc"], each["msg"]) for each in wrong)) from None
+    except SettingsError as error:
+        field = re.search(r'field "(\w+)"', str(error))
+        raise Misconfigured(f"PACS_{field[1].upper() if field else '...'}: expected JSON") from None
+
+
+def _in_words(place: Sequence[str | int], message: str) -> str:
+    """What is wrong with a setting, without its value, which may be a secret."""
+    listed = next((at for at, step in enumerate(place) if isinstance(step, int)), len(place))
+    name = "PACS_" + "__".join(str(step).upper() for step in place[:listed])
+    entry = "".join(f", entry {step + 1}" if isinstance(step, int) else f", {step}" for step in place[listed:])
+    return f"{name}{entry}: {message.removeprefix('Value error, ')}"

@@ -1,6 +1,9 @@
 """gunicorn's settings for ``./pacs up`` and the image: ``gunicorn --config=python:pacs_project.gunicorn_conf``."""
 
+import os
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 worker_class = "pacs_project.web_worker.WebWorker"
 logger_class = "pacs_project.logs.ServerLog"
@@ -23,3 +26,32 @@ secure_scheme_headers: dict[str, str] = {}
 control_socket_disable = True
 # With it files would pass by `ClientSocket.sendall` and its limits.
 sendfile = False
+
+
+# Of this server, for its start and its stop: workers inherit it.
+RUN = uuid4().hex
+MASTER = os.getpid()
+
+
+def post_worker_init(worker: Any) -> None:
+    """The first worker of a server says in the trail that it has started; those that replace it don't."""
+    if worker.age == 1:
+        _run().started()
+
+
+def on_exit(server: Any) -> None:
+    """The workers have gone; the server says so itself, which needs the application for the first time."""
+    import django
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pacs_project.settings")
+    try:
+        django.setup()
+        _run().stopped()
+    except Exception as error:  # noqa: BLE001 - whatever stands in its way, the server ends
+        server.log.error("the trail doesn't have that the web server stopped: %s", type(error).__name__)
+
+
+def _run() -> Any:
+    from audit.activity import Run
+
+    return Run("web server", run=RUN, process=MASTER)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from access.tokens import GRANT_TYPES
 from dicomweb import openapi
 from dicomweb.openapi_answers import headers, problem_response
 from pacs_project.refusals import REFUSALS
@@ -13,9 +14,10 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _CLIENT: Final[Json] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
 _STATES: Final[Json] = {
     "type": "object",
-    "required": ["database", "object_store", "broker"],
+    "required": ["database", "object_store", "broker", "trail", "sealing"],
     "properties": {
-        name: {"type": "string", "enum": ["ok", "failing"]} for name in ("database", "object_store", "broker")
+        name: {"type": "string", "enum": ["ok", "failing"]}
+        for name in ("database", "object_store", "broker", "trail", "sealing")
     },
     "additionalProperties": False,
 }
@@ -82,12 +84,30 @@ def _oauth(operation_id: str, summary: str, fields: Mapping[str, Json], required
     }
 
 
+def _introspection() -> Json:
+    text, number = {"type": "string"}, {"type": "integer"}
+    texts = ("iss", "sub", "username", "client_id", "token_type", "scope", "patient")
+    known = {"active": {"type": "boolean"}, "iat": number, "exp": number} | dict.fromkeys(texts, text)
+    found = {"type": "object", "required": ["active"], "properties": known}
+    form = {"token": text, "token_type_hint": text}
+    described = _oauth("introspect", "What a token is (RFC 7662)", form, ["token"], _answer("What it is", found))
+    described["responses"]["403"] = _oauth_error("The client may not ask about tokens")
+    return described
+
+
 _TOKENS: Final[Json] = {
     "/oauth/token/": {
         "post": _oauth(
             "token",
-            "A token for a machine (RFC 6749 4.4)",
-            {"grant_type": {"type": "string", "enum": ["client_credentials"]}, "scope": {"type": "string"}},
+            "A token for a machine (RFC 6749 4.4), or for an app that acts for a person (4.1.3 and 6)",
+            {
+                "grant_type": {"type": "string", "enum": list(GRANT_TYPES)},
+                "scope": {"type": "string"},
+                "code": {"type": "string", "description": "of the authorization endpoint"},
+                "redirect_uri": {"type": "string", "description": "the one that the code was sent to"},
+                "code_verifier": {"type": "string", "description": "RFC 7636 4.1; the challenge is made with S256"},
+                "refresh_token": {"type": "string", "description": "works once"},
+            },
             ["grant_type"],
             _answer(
                 "The token",
@@ -99,11 +119,14 @@ _TOKENS: Final[Json] = {
                         "expires_in": {"type": "integer"},
                         "token_type": {"type": "string", "enum": ["Bearer"]},
                         "scope": {"type": "string"},
+                        "refresh_token": {"type": "string"},
+                        "patient": {"type": "string", "description": "the only one that the token reaches"},
                     },
                 },
             ),
         )
     },
+    "/oauth/introspect/": {"post": _introspection()},
     "/oauth/revoke/": {
         "post": _oauth(
             "revoke",

@@ -109,6 +109,15 @@ def broker(url: str) -> str:
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 
+# What runs beside the relay, each in a thread: called with the event that stops it, answers a context manager.
+RELAY_THREADS = [
+    "audit.sealer.Sealer",
+    "trail.companions.syslog",
+    "trail.companions.watch",
+    "access.emergency_watch.EmergencyWatch",
+    "audit.activity.RelayRun",
+]
+
 CELERY_BROKER_URL = broker(PACS.redis_url)
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
@@ -133,6 +142,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 15}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "access.password_rules.NotGuessable"},
 ]
 LOGIN_URL = "/accounts/login/"
 LOGIN_REDIRECT_URL = "/"
@@ -140,7 +150,11 @@ LOGOUT_REDIRECT_URL = "/accounts/login/"
 OAUTH2_PROVIDER_APPLICATION_MODEL = "access.Client"
 OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_EXPIRE_SECONDS": PACS.access_token_seconds,
-    "SCOPES": {"dicomweb": "the studies that the client's role may reach"},
+    "OAUTH2_VALIDATOR_CLASS": "access.oauth_validator.Validator",
+    "OIDC_ISS_ENDPOINT": PACS.public_root,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": PACS.app_session_hours * 3600,
+    # What each opens, and who may have it: access.smart.
+    "SCOPES": {"dicomweb": "all that the roles allow"},
     "DEFAULT_SCOPES": ["dicomweb"],
     "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
     "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
@@ -152,14 +166,23 @@ OAUTH2_PROVIDER = {
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
 }
 # Paths of machines: whoever isn't signed in gets 401 there, never the way to the sign-in page, and errors are JSON.
-API_PREFIXES = ("/dicom-web/", "/oauth/", "/share/")
+API_PREFIXES = (
+    "/dicom-web/",
+    "/oauth/token/",
+    "/oauth/revoke/",
+    "/oauth/introspect/",
+    "/share/",
+    "/.well-known/",
+    "/fhir/",
+)
 
 SESSION_ENGINE = "access.sessions"
 SESSION_COOKIE_NAME = "lightbox_session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = PACS.secure
-SESSION_COOKIE_AGE = int(PACS.idle_minutes * 60)
+# The row must live as long as anybody's limit; whose session ends when is decided in access.middleware.
+SESSION_COOKIE_AGE = int(max(PACS.idle_minutes, *PACS.idle_minutes_by_role.values(), 0) * 60)
 CSRF_COOKIE_NAME = "lightbox_csrf"
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_COOKIE_SECURE = PACS.secure
@@ -194,13 +217,18 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SERVE_PERMISSIONS": ["access.authentication.HasPrincipal"],
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "AccountKind": ["person", "client"],
+        "ClientKind": ["machine", "device", "app"],
+        "LimitKind": ["site", "issuer", "department"],
+    },
     "PREPROCESSING_HOOKS": ["pacs_project.openapi.without_dicomweb"],
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "pacs_project.openapi.complete"],
 }
 
 # Web viewers served from elsewhere reach DICOMweb and the token endpoint with a Bearer token, never with the cookie.
 CORS_ALLOWED_ORIGINS = PACS.cors_origins
-CORS_URLS_REGEX = r"^/(dicom-web/|oauth/|share/token$)"
+CORS_URLS_REGEX = r"^/(dicom-web/|oauth/(token|revoke|introspect)/|share/token$|\.well-known/)"
 CORS_ALLOW_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 CORS_ALLOW_HEADERS = [
     "accept",

@@ -3,9 +3,12 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from access.discovery import authorization_server, smart_configuration
 from access.middleware import open_to_all
-from access.tokens import Revoke, Token
+from access.tokens import Introspect, Revoke, Token
+from portal import consent
 from portal.api import Docs, WhoAmI
+from portal.emergency_api import EmergencyAccesses, OneEmergencyAccess
 from portal.health import livez, readyz
 
 handler400 = "pacs_project.errors.bad_request"
@@ -20,11 +23,19 @@ urlpatterns = [
     path("fhir/", include("trail.fhir_urls")),
     path("dicom-web/", include("dicomweb.urls")),
     path("viewer/", include("viewer.urls")),
+    path("oauth/authorize/", consent.page, name="authorize"),
     path("oauth/token/", open_to_all(Token.as_view()), name="token"),
     path("oauth/revoke/", open_to_all(Revoke.as_view()), name="revoke"),
+    path("oauth/introspect/", open_to_all(Introspect.as_view()), name="introspect"),
+    path(".well-known/smart-configuration", smart_configuration, name="smart-configuration"),
+    path("dicom-web/.well-known/smart-configuration", smart_configuration),
+    path(".well-known/oauth-authorization-server", authorization_server, name="authorization-server"),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", Docs.as_view(url_name="schema"), name="docs"),
+    path("api/", include("administration.api_urls")),
     path("api/whoami", WhoAmI.as_view(), name="whoami"),
+    path("api/emergency-access", EmergencyAccesses.as_view(), name="api-emergencies"),
+    path("api/emergency-access/<uuid:access>", OneEmergencyAccess.as_view(), name="api-emergency"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
 ]

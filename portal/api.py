@@ -15,6 +15,7 @@ from rest_framework.views import APIView
 
 from access.authentication import principal_of
 from access.policy import permissions
+from access.smart import named_in_words
 
 # Swagger UI draws its icons from data: addresses; its scripts and styles are files of ours.
 DOCS_POLICY = (
@@ -31,9 +32,10 @@ class PrincipalScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untype
 
     def get_security_definition(self, auto_schema: object) -> list[dict[str, object]]:
         """The two schemes, in the order of ``name``."""
-        flow = {"tokenUrl": "/oauth/token/", "scopes": settings.OAUTH2_PROVIDER["SCOPES"]}
+        flow = {"tokenUrl": "/oauth/token/", "scopes": named_in_words()}
+        of_people = flow | {"authorizationUrl": "/oauth/authorize/", "refreshUrl": "/oauth/token/"}
         return [
-            {"type": "oauth2", "flows": {"clientCredentials": flow}},
+            {"type": "oauth2", "flows": {"clientCredentials": flow, "authorizationCode": of_people}},
             {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME},
         ]
 

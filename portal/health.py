@@ -14,8 +14,10 @@ from django.views.decorators.http import require_safe
 
 from access.middleware import open_to_all
 from archive.object_store import object_store
+from audit.readiness import check_writable, sealing_lag
 
 FRESH_SECONDS = 2.0
+SEALING_LATE = 600.0
 
 
 @open_to_all
@@ -30,7 +32,10 @@ def livez(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200, or 503 if studies can't be stored and read. Without the broker they can: tasks wait in the outbox."""
+    """200, or 503 if studies can't be stored and read. Without the broker they can: tasks wait in the outbox.
+
+    ``sealing`` fails when events of the trail, or counts of frames, have waited for more than ten minutes.
+    """
     states = _states()
     ready = all(states[name] == "ok" for name in NEEDED)
     return JsonResponse(states, status=200 if ready else 503, headers={"Cache-Control": "no-store"})
@@ -53,12 +58,24 @@ def _check_broker() -> None:
         client.close()
 
 
+def _check_trail() -> None:
+    check_writable()
+
+
+def _check_sealing() -> None:
+    if sealing_lag() > SEALING_LATE:
+        raise TimeoutError("events have waited for too long to be sealed")
+
+
 CHECKS: Final[Mapping[str, Callable[[], None]]] = {
     "database": _check_database,
     "object_store": _check_object_store,
     "broker": _check_broker,
+    "trail": _check_trail,
+    "sealing": _check_sealing,
 }
-NEEDED: Final = ("database", "object_store")
+# Without a trail that can be written nothing is shown or stored. One that is sealed late is no reason to be away.
+NEEDED: Final = ("database", "object_store", "trail")
 _lock = threading.Lock()
 _last: tuple[float, dict[str, str]] | None = None
 

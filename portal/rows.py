@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 
 from archive.models import Study
+from dicom.attributes import BY_KEYWORD
 
 # Modalities (PS3.3 C.7.3.1.1.1) whose instances have no picture of their own to show in a list
 NOT_PICTURED = frozenset(
     {"AU", "DOC", "ECG", "EPS", "HD", "KO", "PLAN", "PR", "REG", "RESP", "RTPLAN", "RTRECORD", "SR"}
 )
+
+PATIENT_NAME, _PATIENT_BIRTH_DATE = BY_KEYWORD["PatientName"].tag, BY_KEYWORD["PatientBirthDate"].tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +32,13 @@ class StudyRow:
     pictured: bool
 
 
-def study_row(study: Study) -> StudyRow:
-    """The row of ``study``, whose patient is loaded."""
+def study_row(study: Study, withheld: frozenset[str] = frozenset()) -> StudyRow:
+    """The row of ``study``, whose patient is loaded, without the attributes ``withheld`` (by tag)."""
     return StudyRow(
         uid=study.study_instance_uid,
-        patient=person_name(study.patient.patient_name),
+        patient="" if PATIENT_NAME in withheld else person_name(study.patient.patient_name),
         patient_id=study.patient.patient_id,
-        born=date(study.patient.patient_birth_date),
+        born="" if _PATIENT_BIRTH_DATE in withheld else date(study.patient.patient_birth_date),
         sex=study.patient.patient_sex,
         date=date(study.study_date),
         time=time(study.study_time),

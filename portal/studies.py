@@ -15,7 +15,9 @@ from django.views.decorators.http import require_http_methods
 
 from access import policy
 from access.authentication import principal_of
+from access.navigation import first_page
 from access.principal import Principal
+from access.restrictions import marks
 from access.roles import Permission, Scope
 from access.trail import event
 from archive.models import Study
@@ -23,7 +25,8 @@ from archive.names import fold
 from audit.bounded import bounded
 from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
-from portal.rows import StudyRow, study_row
+from portal.emergency import open_now
+from portal.rows import PATIENT_NAME, StudyRow, study_row
 
 PAGE_SIZE = 25
 LAST_PAGE = 4_000
@@ -55,6 +58,8 @@ def study_list(request: HttpRequest) -> HttpResponse:
     """The list. A search is posted and kept in the session, so that no patient's name stands in an address."""
     principal = principal_of(request)
     if not policy.may(principal, Permission.SEARCH):
+        if request.method != "POST" and principal.kind == "person" and (other := first_page(principal)):
+            return HttpResponseRedirect(reverse(other))
         record([event(request, REFUSED, principal, decision="deny", rule="search", outcome=Outcome.MINOR_FAILURE)])
         raise PermissionDenied
     if request.method == "POST":
@@ -63,9 +68,11 @@ def study_list(request: HttpRequest) -> HttpResponse:
     valid = form.is_valid()
     asked = {name: value for name, value in form.cleaned_data.items() if value} if valid else {}
     number = _page_number(request)
-    studies = matching(policy.visible_studies(principal, Permission.SEARCH), asked) if valid else Study.objects.none()
+    withheld = policy.withheld(principal, Permission.SEARCH)
+    visible = policy.visible_studies(principal, Permission.SEARCH)
+    studies = matching(visible, asked, withheld) if valid else Study.objects.none()
     with bounded(statement_seconds=settings.PACS.limits.search_seconds):
-        page = one_page(studies, number)
+        page = one_page(studies, number, withheld)
     record(
         [
             event(
@@ -88,13 +95,22 @@ def study_list(request: HttpRequest) -> HttpResponse:
         "may_share": policy.may_share(principal),
         "shareable": _shareable(principal, page),
         "principal": principal,
+        "emergencies": open_now(principal),
+        "may_break_glass": policy.may_break_glass(principal),
     }
     return render(request, "portal/studies.html", context)
 
 
-def matching(studies: QuerySet[Study], asked: dict[str, Any]) -> QuerySet[Study]:
-    """``studies`` that match every criterion given. A patient is found by words of the name or the start of the ID."""
-    if patient := asked.get("patient"):
+def matching(
+    studies: QuerySet[Study], asked: dict[str, Any], withheld: frozenset[str] = frozenset()
+) -> QuerySet[Study]:
+    """``studies`` that match every criterion given. A patient is found by words of the name or the start of the ID.
+
+    Whoever is not shown names finds by the ID alone.
+    """
+    if (patient := asked.get("patient")) and PATIENT_NAME in withheld:
+        studies = studies.filter(patient__patient_id__startswith=patient)
+    elif patient:
         by_name = Q()
         for word in fold(patient.replace(",", " ").replace("^", " ")).split():
             by_name &= Q(patient__patient_name_key__contains=word)
@@ -110,25 +126,25 @@ def matching(studies: QuerySet[Study], asked: dict[str, Any]) -> QuerySet[Study]
     return studies
 
 
-def one_page(studies: QuerySet[Study], number: int) -> Page:
+def one_page(studies: QuerySet[Study], number: int, withheld: frozenset[str] = frozenset()) -> Page:
     """Page ``number`` from 1, newest study first, in one query."""
     start = (number - 1) * PAGE_SIZE
     ordered = studies.select_related("patient").order_by("-study_date", "-study_time", "-id")
     found = list(ordered[start : start + PAGE_SIZE + 1])
-    return Page([study_row(study) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
+    return Page([study_row(study, withheld) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
 
 
 def _shareable(principal: Principal, page: Page) -> frozenset[str]:
     """Which studies of the page may be shared."""
     uids = [row.uid for row in page.rows]
     match policy.scope(principal, Permission.EXPORT):
-        case Scope.ALL:
+        case Scope.ALL if not marks.exist():
             return frozenset(uids)
-        case Scope.GRANTED:
+        case Scope.NONE:
+            return frozenset()
+        case _:
             allowed = policy.shareable_studies(principal).filter(study_instance_uid__in=uids)
             return frozenset(allowed.values_list("study_instance_uid", flat=True))
-        case _:
-            return frozenset()
 
 
 def _page_number(request: HttpRequest) -> int:

@@ -21,7 +21,7 @@ Lightbox, a DICOMweb-first PACS.
          --token T | --user NAME   --clean --json
   ./pacs doctor            find out what is wrong
   ./pacs audit verify      has anybody altered the access trail
-         proof SEQUENCE | key | seal
+         proof SEQUENCE | key | seal | partitions
   ./pacs manage WORDS...   a management command of the product (manage help lists them)
   ./pacs test [WORDS...]   run the tests against real services; WORDS go to pytest
   ./pacs lint              style, types, import directions, scripts
@@ -105,7 +105,7 @@ def _audit(words: list[str]) -> int:
     from standalone.commands import manage
 
     parser = argparse.ArgumentParser(prog="./pacs audit", description="The tamper evidence of the access trail.")
-    parser.add_argument("what", choices=("verify", "proof", "key", "seal"))
+    parser.add_argument("what", choices=("verify", "proof", "key", "seal", "partitions"))
     options, rest = parser.parse_known_args(words[:1])
     return manage(layout(), [f"audit_{options.what}", *rest, *words[1:]])
 

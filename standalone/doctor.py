@@ -23,6 +23,7 @@ from standalone.status import inspect, running
 DISK_LOW = 2 << 30
 DEFAULT_PORT = 8080
 SEALING_LATE = 600
+SHOWN_CRASHES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ def _ask(name: str, check: Callable[[], None]) -> Finding:
 
 
 def _product(note: Running) -> Iterator[Finding]:
-    found = inspect(note.environment, "migrations", "object_store", "studies", "trail", "configuration")
+    found = inspect(note.environment, "migrations", "object_store", "studies", "trail", "crashes", "configuration")
     for name, answer in found.items():
         if "error" in answer:
             yield Finding(False, f"{name.replace('_', ' ')}: {answer['error']}")
@@ -143,6 +144,8 @@ def _product(note: Running) -> Iterator[Finding]:
         yield Finding(None, f"{found['studies']['studies']} studies in the archive")
     if "sealed" in found["trail"]:
         yield _trail(**found["trail"])
+    for application, started in found["crashes"].get("crashes", [])[-SHOWN_CRASHES:]:
+        yield Finding(None, f"the {application} started at {started} never stopped in order: it crashed or was killed")
     for key, value in found["configuration"].get("configuration", {}).items():
         yield Finding(None, f"{key} = {json.dumps(value)}")
 

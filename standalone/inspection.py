@@ -43,6 +43,13 @@ def trail() -> Answer:
     return state
 
 
+def crashes() -> Answer:
+    from django.utils.module_loading import import_string
+
+    found = import_string("audit.activity.crashes")()
+    return {"crashes": [[crash.application, f"{crash.started:%Y-%m-%d %H:%M:%S} UTC"] for crash in found]}
+
+
 def configuration() -> Answer:
     from urllib.parse import urlsplit
 
@@ -61,6 +68,7 @@ CHECKS: dict[str, Callable[[], Answer]] = {
     "migrations": migrations,
     "object_store": object_store,
     "trail": trail,
+    "crashes": crashes,
     "configuration": configuration,
 }
 

@@ -1,17 +1,29 @@
 """Django's flush may empty the trail between tests; the application's own statements never may."""
 
 from collections.abc import Iterator
+from typing import Final
 
 import pytest
 from django.db.backends.postgresql.operations import DatabaseOperations
 
-TRIGGERS = {
-    "audit_accessevent": ("access_event_keep_rows", "access_event_keep_table"),
-    "audit_sealedevent": ("audit_sealedevent_keep_rows", "audit_sealedevent_keep_table"),
-    "audit_treenode": ("audit_treenode_keep_rows", "audit_treenode_keep_table"),
-}
-OFF = [f"ALTER TABLE {table} DISABLE TRIGGER {name}" for table, names in TRIGGERS.items() for name in names]
-ON = [f"ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name}" for table, names in TRIGGERS.items() for name in names]
+# Each table of the trail with its partitions, which have triggers of their own.
+_EACH: Final = """
+DO $$
+DECLARE
+    guard record;
+BEGIN
+    FOR guard IN
+        SELECT t.tgrelid::regclass AS name, t.tgname FROM pg_trigger t LEFT JOIN pg_inherits i ON i.inhrelid = t.tgrelid
+        WHERE coalesce(i.inhparent, t.tgrelid)::regclass::text
+              IN ('audit_accessevent', 'audit_sealedevent', 'audit_treenode')
+          AND t.tgname ~ 'keep_(rows|table)$'
+    LOOP
+        EXECUTE format('ALTER TABLE %s {} TRIGGER %I', guard.name, guard.tgname);
+    END LOOP;
+END
+$$"""
+OFF = [_EACH.replace("{}", "DISABLE")]
+ON = [_EACH.replace("{}", "ENABLE ALWAYS")]
 
 
 @pytest.fixture(scope="session", autouse=True)

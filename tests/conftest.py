@@ -168,11 +168,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True)
 def no_outage_is_left_to_tell() -> Iterator[None]:
-    """A trail that one test broke is not spoken of in the events of the next one."""
+    """A trail that one test broke is not spoken of in the events of the next one, nor do its frames count there."""
     yield
-    from audit import outage
+    from audit import frame_reads, outage
 
     outage.take()
+    frame_reads.forget()
 
 
 @pytest.fixture(scope="session")
@@ -219,3 +220,13 @@ def short_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That nothing is closed by a mark is believed for the length of a test: asked once a second, it would make counts
+    of queries depend on the clock. A test that marks something says so (``marks.forget()``)."""
+    from access import restrictions
+
+    monkeypatch.setattr(restrictions, "BELIEVED_SECONDS", 3600.0)
+    restrictions.marks.forget()

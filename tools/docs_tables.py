@@ -39,6 +39,41 @@ def roles() -> str:
     return table(head, rows)
 
 
+def withheld() -> str:
+    """Which attributes which role is not shown, from ``access.attribute_groups``."""
+    from access.attribute_groups import TITLES, Group, keywords
+    from access.roles import ROLES
+
+    rows = (
+        [
+            f"`{group.value}`",
+            TITLES[group],
+            ", ".join(f"`{role.name}`" for role in ROLES.values() if group in role.withheld),
+            ", ".join(keywords(group)),
+        ]
+        for group in Group
+    )
+    return table(["Group", "What", "Withheld from", "Attributes"], rows)
+
+
+def matrix() -> str:
+    """What every route answers to every role, from ``tests.access.matrix``."""
+    from tests.access.matrix import COLUMNS, DOORS, cells
+
+    rows = []
+    for door in DOORS:
+        for word in dict.fromkeys(door.rows.values()):
+            named = "<br>".join(
+                f"{method} `/{_template(route.partition(' (')[0])}`{''.join(route.partition(' (')[1:])}"
+                for line, answers in door.rows.items()
+                if answers == word
+                for method, _, route in [line.partition(" ")]
+            )
+            answered = (i if i == o else f"{i} / {o}" for i, o in cells(word, door.nobody).values())
+            rows.append([named, *answered])
+    return table(["Route", *(column.replace("_", " ") for column in COLUMNS)], rows)
+
+
 def resources() -> str:
     """Every resource and method below the DICOMweb root with its right and its event, from ``dicomweb.urls``."""
     from dicomweb.urls import urlpatterns
@@ -107,6 +142,8 @@ def clauses() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "roles": roles,
+    "withheld": withheld,
+    "matrix": matrix,
     "resources": resources,
     "attributes": attributes,
     "transfer-syntaxes": transfer_syntaxes,
@@ -127,7 +164,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _scope(name: str) -> str:
-    return {"NONE": "", "GRANTED": "granted"}.get(name, name.lower())
+    return {"NONE": ""}.get(name, name.lower())
 
 
 def _template(route: str) -> str:

@@ -28,7 +28,18 @@ from tools.docs_tables import DOCS, TABLES, filled
 ROOT = DOCS.parent
 PAGES = sorted(DOCS.rglob("*.md"))
 FILES = Path(pydicom.__file__).parent / "data/test_files"
-ROOMS = ("dicom", "audit", "archive", "access", "dicomweb", "portal", "viewer", "pacs_project")
+ROOMS = (
+    "dicom",
+    "audit",
+    "archive",
+    "access",
+    "dicomweb",
+    "portal",
+    "administration",
+    "trail",
+    "viewer",
+    "pacs_project",
+)
 # Read by the launcher or the tests, not by the product.
 LAUNCHER = {"PACS_SECRETS_DIR", "PACS_PYTHON", "PACS_PG_BIN", "PACS_SHARED_DATA", "PACS_CHROMIUM"}
 

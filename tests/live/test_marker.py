@@ -37,7 +37,7 @@ class Overheard:
     def __init__(self, url: str) -> None:
         self.said: list[bytes] = []
         self._broker = Redis.from_url(url)
-        self._monitor = self._broker.monitor()
+        self._monitor = self._broker.monitor()  # type: ignore[no-untyped-call]
         self._monitor.__enter__()
         threading.Thread(target=self._listen, daemon=True).start()
 

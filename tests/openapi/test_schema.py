@@ -13,6 +13,7 @@ from django.core.management import call_command
 from django.test import Client as HttpClient
 from drf_spectacular.generators import SchemaGenerator
 
+from administration import api_urls
 from dicom.attributes import ATTRIBUTES
 from dicomweb.errors import PROBLEMS
 from dicomweb.urls import urlpatterns
@@ -61,7 +62,17 @@ def test_every_route_with_its_methods() -> None:
     routed |= {(path, "head") for path, method in routed if method == "get"} | {("/dicom-web/", "options")}
     assert {(path, method) for path, method, _ in operations() if path.startswith("/dicom-web/")} == routed
     others = {path for path in document()["paths"] if not path.startswith("/dicom-web/")}
-    assert others == {"/oauth/token/", "/oauth/revoke/", "/api/whoami", "/livez", "/readyz"}
+    administration = {"/api/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(entry.pattern)) for entry in api_urls.urlpatterns}
+    assert others == administration | {
+        "/oauth/token/",
+        "/oauth/revoke/",
+        "/oauth/introspect/",
+        "/api/whoami",
+        "/api/emergency-access",
+        "/api/emergency-access/{access}",
+        "/livez",
+        "/readyz",
+    }
 
 
 def test_operations_have_names_of_their_own() -> None:

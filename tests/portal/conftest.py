@@ -7,6 +7,15 @@ from tests.access.conftest import (
     make_person,
     make_study,
     make_token,
+    shift_session,
 )
 
-__all__ = ["browser", "flush_may_empty_the_trail", "make_client", "make_person", "make_study", "make_token"]
+__all__ = [
+    "browser",
+    "flush_may_empty_the_trail",
+    "make_client",
+    "make_person",
+    "make_study",
+    "make_token",
+    "shift_session",
+]

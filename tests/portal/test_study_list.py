@@ -189,18 +189,22 @@ def test_an_administrator_finds_and_does_not_open(
     assert "thumbnail" not in page.content.decode()
 
 
-@pytest.mark.parametrize("role", ["auditor", "device"])
-def test_no_right_no_list(
-    browser: Browser, make_person: Callable[..., User], make_study: Callable[..., Study], role: str
-) -> None:
+def test_whoever_has_pages_of_their_own_begins_there(browser: Browser, make_person: Callable[..., User]) -> None:
+    browser.force_login(make_person("auditor"))
+    response = browser.get("/")
+    assert (response.status_code, response["Location"]) == (302, "/trail/")
+    assert not AccessEvent.objects.exists()
+
+
+def test_no_right_no_list(browser: Browser, make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     make_study(name=f"{MARKER}^C")
-    browser.force_login(make_person(role))
+    browser.force_login(make_person("device"))
     response = browser.get("/")
     assert response.status_code == 403
     assert MARKER not in response.content.decode()
     assert "Sign out" in response.content.decode()
     event = AccessEvent.objects.get()
-    assert (event.kind, event.decision, event.roles) == ("refused", "deny", [role])
+    assert (event.kind, event.decision, event.roles) == ("refused", "deny", ["device"])
 
 
 def test_an_empty_archive_says_how_to_fill_it(reader: Browser) -> None:

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import IntegrityError
 
 from access.people import create_user
+from access.refused_change import RefusedChange
 from access.roles import ROLES
 
 
@@ -24,6 +24,6 @@ class Command(BaseCommand):
         """Print name and password."""
         try:
             user, password = create_user(options["name"], sorted(set(options["roles"])))
-        except (IntegrityError, ValueError) as error:
+        except (RefusedChange, ValueError) as error:
             raise CommandError("the name is taken, or can't be one") from error
         self.stdout.write(f"name      {user.username}\npassword  {password}\nIt is shown this once.")

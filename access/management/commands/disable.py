@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, set_active
+from access.people import Unknown, holder, set_active
+from access.refused_change import RefusedChange
 
 
 class Command(BaseCommand):
@@ -20,7 +21,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Say that it is off."""
         try:
-            set_active(options["name"], active=False)
-        except Unknown as error:
+            set_active(holder(options["name"]), active=False)
+        except (Unknown, RefusedChange) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['name']} is switched off")

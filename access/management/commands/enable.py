@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, set_active
+from access.people import Unknown, holder, set_active
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Say that it is on."""
         try:
-            set_active(options["name"], active=True)
+            set_active(holder(options["name"]), active=True)
         except Unknown as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['name']} is switched on")

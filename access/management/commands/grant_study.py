@@ -33,6 +33,7 @@ class Command(BaseCommand):
             help="narrows what the role allows; may be repeated; default: nothing is narrowed",
         )
         parser.add_argument("--all-of-patient", action="store_true", help="all studies of the study's patient")
+        parser.add_argument("--series", default="", help="Series Instance UID: this series of the study alone")
         parser.add_argument("--end", action="store_true", help="end the grants of this study instead")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -43,11 +44,19 @@ class Command(BaseCommand):
                 self.stdout.write(f"{revoke_study(name, study)} grants ended")
                 return
             rights = [Right(right) for right in options["rights"] or Right]
-            grant_study(name, study, options["until"], rights=rights, whole_patient=options["all_of_patient"])
+            grant_study(
+                name,
+                study,
+                options["until"],
+                rights=rights,
+                whole_patient=options["all_of_patient"],
+                series_instance_uid=options["series"],
+            )
         except Unknown as error:
             raise CommandError(str(error)) from error
         end = f"until {options['until']:%Y-%m-%d %H:%M %Z}" if options["until"] else "without end"
-        what = "all studies of the patient" if options["all_of_patient"] else "the study"
+        what = "the series" if options["series"] else "the study"
+        what = "all studies of the patient" if options["all_of_patient"] else what
         self.stdout.write(f"{name} may reach {what} {end}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, reset_password
+from access.people import Unknown, person_called, reset_password
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Print name and password."""
         try:
-            password = reset_password(options["name"])
+            password = reset_password(person_called(options["name"]))
         except Unknown as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"name      {options['name']}\npassword  {password}\nIt is shown this once.")

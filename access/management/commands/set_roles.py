@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, set_roles
+from access.people import Unknown, person_called, set_roles
+from access.refused_change import RefusedChange
 from access.roles import ROLES
 
 
@@ -18,12 +19,13 @@ class Command(BaseCommand):
         """A name and at least one role."""
         parser.add_argument("name")
         parser.add_argument("roles", nargs="+", choices=sorted(ROLES), metavar="role")
+        parser.add_argument("--reason", default="", help="why; it stands in the access trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say what the person has now."""
         roles = sorted(set(options["roles"]))
         try:
-            set_roles(options["name"], roles)
-        except Unknown as error:
+            set_roles(person_called(options["name"]), roles, reason=options["reason"])
+        except (Unknown, RefusedChange) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{options['name']} has now: {', '.join(roles)}")

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from access.grants import study_of
+from access.grants import series_of, study_of
 from access.links import MOST_DAYS, Wish, make_link
 from access.people import Unknown
 from access.rights import OF_LINKS, Right
@@ -30,6 +30,7 @@ class Command(BaseCommand):
             "--right", action="append", choices=[right.value for right in OF_LINKS], default=[], dest="rights"
         )
         parser.add_argument("--all-of-patient", action="store_true", help="all studies of the study's patient")
+        parser.add_argument("--series", default="", help="Series Instance UID: this series of the study alone")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Print the address, the PIN and the link's id."""
@@ -37,6 +38,7 @@ class Command(BaseCommand):
             raise CommandError(f"a link works 1 to {MOST_DAYS} days, and once at least")
         try:
             study = study_of(options["study"])
+            series = series_of(study, options["series"]) if options["series"] else None
         except Unknown as error:
             raise CommandError(str(error)) from error
         wish = Wish(
@@ -48,6 +50,7 @@ class Command(BaseCommand):
             pin=options["pin"],
             most_uses=options["uses"],
             whole_patient=options["all_of_patient"],
+            series=series,
         )
         made = make_link(wish, None, None, None)
         self.stdout.write(f"id     {made.link.external_id}\nlink   {made.address}")

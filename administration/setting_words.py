@@ -1,0 +1,174 @@
+"""What each setting means, in plain words. Written by tools/setting_words.py from docs/configuration.md."""
+
+from collections.abc import Mapping
+from typing import Final
+
+WORDS: Final[Mapping[str, str]] = {
+    "PACS_DATA": "Folder for everything that is kept on this machine; see operations.",
+    "PACS_DATABASE_URL": (
+        "A PostgreSQL server that offers the pg_trgm extension. Query parameters are libpq's, such as sslmode=require; "
+        "?host=/folder names a unix socket. ./pacs up starts a PostgreSQL of its own unless this is set."
+    ),
+    "PACS_REDIS_URL": (
+        "Valkey or Redis for the task queue: redis:// or unix:///path. ./pacs up starts a Valkey of its own unless "
+        "this is set."
+    ),
+    "PACS_OBJECT_STORE": "Where DICOM objects lie: file (in the data folder) or s3.",
+    "PACS_S3__ENDPOINT_URL": "Address of the S3 server; empty for AWS.",
+    "PACS_S3__BUCKET": "The bucket. It must exist.",
+    "PACS_S3__REGION": "Region.",
+    "PACS_S3__ACCESS_KEY_ID": "Key; empty to let boto3 find credentials where it usually does.",
+    "PACS_S3__SECRET_ACCESS_KEY": "Secret of that key.",
+    "PACS_S3__PREFIX": "Folder inside the bucket.",
+    "PACS_PUBLIC_ROOT": (
+        "Scheme and host as clients see them, without a path. https:// switches on what needs TLS. ./pacs up sets it "
+        "from --host and --port unless it is set."
+    ),
+    "PACS_ALLOWED_HOSTS": (
+        "Further host names that requests may be addressed to (JSON list). The host of the public root is always "
+        "allowed. Other names get 400."
+    ),
+    "PACS_TRUSTED_PROXIES": (
+        "Addresses or networks (JSON list) whose X-Forwarded-For and X-Forwarded-Proto are believed; unix for a proxy "
+        "on a unix socket. Decides the client's address in the trail and in the throttle of sign-ins."
+    ),
+    "PACS_CORS_ORIGINS": (
+        "Origins (JSON list) of web viewers served from elsewhere that may call /dicom-web and /oauth from a browser, "
+        "with a Bearer token."
+    ),
+    "PACS_SECRET_KEY": (
+        "Signs sessions and forms, and seals the secrets of authenticator apps: with another one these, and recovery "
+        "codes, have to be set up anew. Empty: made once and kept in the data folder. All processes of one "
+        "installation need the same."
+    ),
+    "PACS_VIEWER_DIR": "Folder of the prepared OHIF viewer; empty: viewer in the data folder.",
+    "PACS_IDLE_MINUTES": "Minutes without a request after which a person's session ends.",
+    "PACS_IDLE_MINUTES_BY_ROLE": (
+        'Other minutes for people with some roles, as JSON: {"administrator": 5, "radiologist": 30}. Of several the '
+        "shortest counts."
+    ),
+    "PACS_SESSION_HOURS": "Hours after which a person's session ends in any case.",
+    "PACS_SECOND_FACTOR": (
+        "Who must sign in with a second factor beside the password: optional (who wants to), required (everybody) or a "
+        'JSON list of roles, such as ["administrator", "radiologist"]. Sign-in by single sign-on is not asked for it.'
+    ),
+    "PACS_ACCESS_TOKEN_SECONDS": "Seconds for which a token of a client or an app is good.",
+    "PACS_APP_SESSION_HOURS": "Hours that an app may act for a person before it has to ask again.",
+    "PACS_EMERGENCY_HOURS": "The longest that an emergency access may last; 4 at the most.",
+    "PACS_ALERT_EMAIL": "Who is written to when an emergency access begins (JSON list of addresses).",
+    "PACS_EMAIL_URL": (
+        "The mail server: smtp://user:password@host:587?tls=yes, or smtps:// for TLS from the start. Empty: no mails."
+    ),
+    "PACS_EMAIL_FROM": "Who these mails are from.",
+    "PACS_DORMANT_DAYS": "Days without use after which an account is called dormant.",
+    "PACS_DORMANT_SWITCH_OFF": "The daily upkeep ends dormant accounts.",
+    "PACS_DELETE_GRACE_DAYS": "Days for which what was deleted can be brought back; then its objects are removed.",
+    "PACS_COMMITMENT_READS_OBJECTS": "Storage commitment also reads each object and compares its SHA-256.",
+    "PACS_TIME_ZONE": (
+        "The clock of studies that don't name theirs: an IANA name (Europe/Berlin, if this machine knows it) or an "
+        "offset (+0100). Used by searches that name an offset; empty: such studies are found by the clock of whoever "
+        "asks."
+    ),
+    "PACS_DEBUG": "Django's debug pages. Never on a machine that others reach.",
+    "PACS_LIMITS__STORE_PART_BYTES": (
+        "Bytes of one stored object; a larger one is refused (A700), the others of the request are not."
+    ),
+    "PACS_LIMITS__STORE_PARTS": "Parts of one Store request; more: 400. What was stored before stays.",
+    "PACS_LIMITS__STORE_BATCH_INSTANCES": "Instances made durable and visible together.",
+    "PACS_LIMITS__STORE_BATCH_BYTES": "Bytes after which a batch is closed earlier.",
+    "PACS_LIMITS__SEARCH_LIMIT": "Most answers of one search, whatever limit asks for.",
+    "PACS_LIMITS__STORE_METADATA_BYTES": (
+        "Bytes of the metadata of one Store request that sends them apart from the bulk data; more: 400."
+    ),
+    "PACS_LIMITS__SEARCH_DEFAULT_LIMIT": "Answers of a search without limit.",
+    "PACS_LIMITS__SEARCH_PARAMETERS": "Parameters of one search; more: 400.",
+    "PACS_LIMITS__SEARCH_VALUE_CHARACTERS": "Characters of the value of one of them; more: 400.",
+    "PACS_LIMITS__FRAMES_PER_REQUEST": "Frame numbers in one request; more: 400.",
+    "PACS_LIMITS__PICTURES_PER_REQUEST": (
+        "Rendered pictures of a study, a series or a list of frames in one request; more: 400."
+    ),
+    "PACS_LIMITS__PICTURE_HEADER_BYTES": "Bytes before the pixel data that are read to draw a picture; more: 406.",
+    "PACS_LIMITS__DECODINGS": (
+        "Frames that each web process and worker decodes or draws at a time. A frame at the limit of samples takes "
+        "more than a gigabyte (1.1 GB was measured for 11,000 x 11,000)."
+    ),
+    "PACS_LIMITS__DECODING_WAIT_SECONDS": "Seconds that others wait for their turn; then 503.",
+    "PACS_LIMITS__FRAME_CACHE_BYTES": (
+        "Bytes of decoded frames that each web process keeps in memory, so that many viewers of one frame cost one "
+        "decoding; 0: none are kept."
+    ),
+    "PACS_LIMITS__COMMITMENT_REFERENCES": "Instances in one storage commitment request; more: 413.",
+    "PACS_LIMITS__COMMITMENT_BYTES": "Bytes of such a request; more: 413.",
+    "PACS_LIMITS__STATEMENT_SECONDS": "Seconds after which PostgreSQL ends one statement.",
+    "PACS_LIMITS__SEARCH_SECONDS": "Seconds for the statement of a search or of the study list; then 503.",
+    "PACS_LIMITS__SILENCE_SECONDS": "Seconds without a byte of a body, after which its sender is taken for dead: 400.",
+    "PACS_LIMITS__ARCHIVE_BYTES": (
+        "Bytes of all objects kept, deleted ones until they are swept; 0: no quota. What goes beyond is refused "
+        "(A700); nothing stored: 507."
+    ),
+    "PACS_LIMITS__SEQUENCE_DEPTH": (
+        "Nesting of sequences in one object; 200 at most. This and all below: beyond it a stored object is refused "
+        "(C000), a frame isn't decoded (406)."
+    ),
+    "PACS_LIMITS__ELEMENTS": "Elements and items of one object.",
+    "PACS_LIMITS__INLINE_BYTES": "Bytes of the values of one object that metadata carry inline.",
+    "PACS_LIMITS__JSON_BYTES": "Bytes of the DICOM JSON of one object.",
+    "PACS_LIMITS__JSON_RATIO": "The same as a multiple of the object's size, plus 4 MiB.",
+    "PACS_LIMITS__XML_BYTES": "Bytes of one XML document that is stored as metadata.",
+    "PACS_LIMITS__FRAGMENTS": "Fragments of encapsulated pixel data.",
+    "PACS_LIMITS__INFLATED_BYTES": "Bytes to which a deflated data set may inflate.",
+    "PACS_LIMITS__INFLATE_RATIO": "The same as a multiple of its compressed size, beyond 16 MiB.",
+    "PACS_LIMITS__FRAME_SAMPLES": "Samples of a frame that is decoded.",
+    "PACS_LIMITS__FRAME_BYTES": "Bytes of such a frame, encoded or decoded.",
+    "PACS_LIMITS__JPEG_SCANS": "Scans of a JPEG frame; samples times scans are at most ten times the samples above.",
+    "PACS_LIMITS__JPEG_2000_TILES": "Tiles of a JPEG 2000 frame.",
+    "PACS_LIMITS__JPEG_2000_BLOCKS": "Its precincts and code-blocks.",
+    "PACS_LIMITS__JPEG_2000_PACKETS": "Its packets.",
+    "PACS_SYSLOG__HOST": (
+        "The machine that gets the access trail over syslog, by the name in its certificate; empty: none."
+    ),
+    "PACS_SYSLOG__PORT": "Its port.",
+    "PACS_SYSLOG__CA_FILE": "The CA (PEM) that its certificate must be of; empty: those that this machine trusts.",
+    "PACS_SYSLOG__CERTIFICATE": "Our certificate (PEM) for receivers that ask for one.",
+    "PACS_SYSLOG__KEY": "Its key (PEM), if it isn't in the same file.",
+    "PACS_SYSLOG__SITE": "AuditEnterpriseSiteID of the messages.",
+    "PACS_AUDIT__CHECKPOINTS": (
+        "Folder, or bucket s3://name/prefix, for the signed checkpoints of the access trail, best on another machine; "
+        "empty: audit-checkpoints in the data folder. Files are only added."
+    ),
+    "PACS_AUDIT__S3__ENDPOINT_URL": "The S3 server of that bucket; empty: AWS.",
+    "PACS_AUDIT__S3__REGION": "Its region.",
+    "PACS_AUDIT__S3__ACCESS_KEY_ID": (
+        "Who writes there; best nobody who may write anything else. Empty: where boto3 looks for credentials."
+    ),
+    "PACS_AUDIT__S3__SECRET_ACCESS_KEY": "The key to that name.",
+    "PACS_AUDIT__LOCK_DAYS": (
+        "Days for which the bucket keeps each checkpoint from everybody (object lock in compliance mode; the bucket "
+        "must have been made with object lock); empty: no lock."
+    ),
+    "PACS_AUDIT__CHECKPOINT_SECONDS": "Seconds between checkpoints while there is news.",
+    "PACS_AUDIT__KEY": (
+        "File of the key that signs them, made if it isn't there; empty: secrets/audit_key in the data folder."
+    ),
+    "PACS_AUDIT__FRAME_SECONDS": (
+        "Seconds in which frames of one study, read by one person or client, are counted together in the trail; 0: "
+        "each answer is an event of its own."
+    ),
+    "PACS_OIDC__ISSUER": (
+        "The OpenID provider of single sign-on, letter for letter as its discovery document has it: https://, or "
+        "http:// on this machine. Empty: there is none."
+    ),
+    "PACS_OIDC__CLIENT_ID": "The name under which Lightbox is registered there.",
+    "PACS_OIDC__CLIENT_SECRET": "Its secret; empty for a public client.",
+    "PACS_OIDC__SCOPES": "What is asked for; openid must be among it.",
+    "PACS_OIDC__TITLE": "The text of the button.",
+    "PACS_OIDC__USERNAME_CLAIM": "The claim that becomes the name of a new person. Dots lead into claims: a.b.",
+    "PACS_OIDC__ROLES_CLAIM": "The claim that tells the roles: a list, or words with spaces.",
+    "PACS_OIDC__ROLES": (
+        'Table (JSON) from its values to roles: {"pacs-radiology": "radiologist", "pacs-it": ["administrator", '
+        '"auditor"]}. Empty: roles are given in Lightbox alone.'
+    ),
+    "PACS_OIDC__CREATE": "Make people who are not known yet at their first sign-in.",
+    "PACS_OIDC__SIGN_OUT": "Whoever signs out here is led to sign out at the provider too.",
+    "PACS_TRUSTED_ISSUERS": "Issuers whose tokens are taken as Bearer tokens (JSON list of objects).",
+}

@@ -1,0 +1,367 @@
+"""The matrix: what every route answers to every role, inside and outside of its scope.
+
+ONE line for each method of each route: ``"GET dicom-web/studies": "search"``. The word names a row of ANSWERS, in the
+order of COLUMNS. A cell is the status for the study in scope, and after a slash that for the study out of scope where
+it is another; ``200-`` is an answer that has nothing of that study. ``.`` stands for the answer to somebody who is not
+known (``nobody`` of the door), ``x`` for 403: the right is missing, ``V`` for the viewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+COLUMNS = (
+    "anonymous",
+    "administrator",
+    "radiologist",
+    "technologist",
+    "referring_physician",
+    "nurse",
+    "patient",
+    "ai_vendor",
+    "auditor",
+    "device",
+    "share link",
+    "teacher",
+)
+# The custom role of the example: it searches and opens the images of one site, and takes no whole objects.
+TEACHER = {"search": "ALL", "retrieve": "ALL"}
+# The viewer is there, or an installation has none (503): either way nobody is refused.
+VIEWER = "200 or 503"
+SITE, WARD = "North Clinic", "Ward 3"
+
+ANSWERS: Mapping[str, str] = {
+    #                anon adm  rad  tech refer    nurse    patient  vendor   audit dev  link     teacher
+    "search": "      .    200  200  200  200/200- 200/200- 200/200- 200/200- x     x    200/200- 200/200-",
+    "news": "        .    200  200  200  200/200- 200/200- 200/200- 200/200- x     x    x        200/200-",
+    "read": "        .    x    200  200  200/404  200/404  200/404  200/404  x     x    200/404  200/404",
+    "objects": "     .    x    200  200  200/404  x        200/404  x        x     x    200/404  x",
+    "store": "       .    200  409  200  x        x        x        409      x     200  x        x",
+    "add": "         .    200  409  200  x        x        x        200/409  x     200  x        x",
+    "annotate": "    .    200  200  200  x        x        x        200/409  x     200  x        x",
+    "delete": "      .    204  x    x    x        x        x        x        x     x    x        x",
+    "commit": "      .    200  x    200  x        x        x        200      x     200  x        x",
+    "committed": "   .    404  x    404  x        x        x        404      x     404  x        x",
+    # What was declared to be searched, for whoever searches; changed by whoever manages.
+    "declared": "    .    200  200  200  200      200      200      200      x     x    x        200",
+    "one declared": ".    404  404  404  404      404      404      404      x     x    x        404",
+    "declare": "     .    415  x    x    x        x        x        x        x     x    x        x",
+    # Whoever has proved who they are: what Lightbox can do, and who they are.
+    "anybody": "     .    200  200  200  200      200      200      200      200   200  x        200",
+    "viewer": "      .    V    V    V    V        V        V        V        V     V    V        V",
+    "viewer file": " .    404  404  404  404      404      404      404      404   404  404      404",
+    "viewer config": ".   200  200  200  200      200      200      200      200   200  200      200",
+    # Pages of people, with which machines can do nothing.
+    "list": "        .    200  200  200  200      200      200      200      302   x    x        200",
+    "list search": " .    302  302  302  302      302      302      302      x     x    x        302",
+    "own": "         .    200  200  200  200      200      200      x        200   x    x        200",
+    "own missing": " .    404  404  404  404      404      404      x        404   x    x        404",
+    "own form": "    .    400  400  400  400      400      400      x        400   x    x        400",
+    "own done": "    .    302  302  302  302      302      302      x        302   x    x        302",
+    "own secret": "  .    401  401  401  401      401      401      x        401   x    x        401",
+    "sign out": "    302  302  302  302  302      302      302      302      302   302  x        302",
+    "sharing": "     .    x    200  x    x        x        200/404  x        x     x    x        x",
+    "share": "       .    x    400  x    x        x        400/404  x        x     x    x        x",
+    "links": "       .    200  200  x    x        x        200      x        x     x    x        x",
+    "end a link": "  .    404  404  x    x        x        404      x        x     x    x        x",
+    "emergency": "   .    x    200  x    200      x        x        x        x     x    x        x",
+    "declare one": " .    x    400  x    400      x        x        x        x     x    x        x",
+    "end one": "     .    x    404  x    404      x        x        x        x     x    x        x",
+    # Administration: whoever manages changes, auditors look on.
+    "overseen": "    .    200  x    x    x        x        x        x        200   x    x        x",
+    "overseen one": ".    404  x    x    x        x        x        x        404   x    x        x",
+    "managed": "     .    200  x    x    x        x        x        x        x     x    x        x",
+    "manage": "      .    400  x    x    x        x        x        x        x     x    x        x",
+    "manage one": "  .    404  x    x    x        x        x        x        x     x    x        x",
+    "delete role": " .    302  x    x    x        x        x        x        x     x    x        x",
+    "remove role": " .    409  x    x    x        x        x        x        x     x    x        x",
+    "trail": "       .    x    x    x    x        x        x        x        200   x    x        x",
+    "trail one": "   .    x    x    x    x        x        x        x        404   x    x        x",
+    "trail form": "  .    x    x    x    x        x        x        x        400   x    x        x",
+    "trail search": ".    x    x    x    x        x        x        x        302   x    x        x",
+    # Open to all, who show what they have in the request itself.
+    "open": "        200  200  200  200  200      200      200      200      200   200  200      200",
+    "sign in": "     200  302  302  302  302      302      302      200      302   200  200      302",
+    "half signed in": "302 302 302  302 302      302      302      302      302   302  302      302",
+    "prove": "       401  401  401  401  401      401      401      401      401   401  401      401",
+    "no grant": "    400  400  400  400  400      400      400      400      400   400  400      400",
+    "not set up": "  404  404  404  404  404      404      404      404      404   404  404      404",
+    "led on": "      302  302  302  302  302      302      302      302      302   302  302      302",
+    "app": "         .    400  400  400  400      400      400      x        400   x    x        400",
+}
+
+
+@dataclass(frozen=True)
+class Door:
+    """Routes that begin alike: how their callers present themselves, what a stranger is told, and their lines."""
+
+    name: str
+    accept: str
+    nobody: str
+    rows: Mapping[str, str]
+
+
+_STUDY = "dicom-web/studies/<uid:study>"
+_SERIES = f"{_STUDY}/series/<uid:series>"
+_INSTANCE = f"{_SERIES}/instances/<uid:instance>"
+_FRAMES = f"{_INSTANCE}/frames/<str:numbers>"
+
+DOORS: tuple[Door, ...] = (
+    Door(
+        "DICOMweb",
+        "*/*",
+        "401",
+        {
+            "GET dicom-web/studies": "search",
+            "GET dicom-web/series": "search",
+            "GET dicom-web/instances": "search",
+            f"GET {_STUDY}/series": "search",
+            f"GET {_STUDY}/instances": "search",
+            f"GET {_SERIES}/instances": "search",
+            f"GET {_STUDY}": "objects",
+            f"GET {_SERIES}": "objects",
+            f"GET {_INSTANCE}": "objects",
+            **{
+                f"GET {level}/{part}": "read"
+                for level in (_STUDY, _SERIES, _INSTANCE)
+                for part in ("metadata", "thumbnail", "rendered", "pixeldata", "bulkdata")
+            },
+            f"GET {_FRAMES}": "read",
+            f"GET {_FRAMES}/rendered": "read",
+            f"GET {_FRAMES}/thumbnail": "read",
+            f"GET {_INSTANCE}/bulkdata/<path:path>": "read",
+            "GET dicom-web/wado": "read",
+            "POST dicom-web/studies": "store",
+            f"POST {_STUDY}": "add",
+            f"POST {_STUDY} (annotation)": "annotate",
+            f"DELETE {_STUDY}": "delete",
+            f"DELETE {_SERIES}": "delete",
+            f"DELETE {_INSTANCE}": "delete",
+            "GET dicom-web/changefeed": "news",
+            "GET dicom-web/changefeed/latest": "news",
+            "POST dicom-web/commitment-requests/<uid:transaction>": "commit",
+            "GET dicom-web/commitment-requests/<uid:transaction>": "committed",
+            "GET dicom-web/extendedquerytags": "declared",
+            "POST dicom-web/extendedquerytags": "declare",
+            "GET dicom-web/extendedquerytags/<str:tag>": "one declared",
+            "PATCH dicom-web/extendedquerytags/<str:tag>": "declare",
+            "DELETE dicom-web/extendedquerytags/<str:tag>": "manage one",
+            "GET dicom-web/extendedquerytags/<str:tag>/errors": "manage one",
+            "GET dicom-web/operations/<str:operation>": "one declared",
+            "GET dicom-web/": "anybody",
+        },
+    ),
+    Door(
+        "Pages",
+        "text/html,*/*;q=0.8",
+        "302",
+        {
+            "GET ": "list",
+            "POST ": "list search",
+            "GET sharing/": "links",
+            "GET sharing/<str:study>/": "sharing",
+            "POST sharing/<str:study>/": "share",
+            "POST sharing/<uuid:link>/revoke": "end a link",
+            "GET emergency/": "emergency",
+            "POST emergency/": "declare one",
+            "POST emergency/<uuid:access>/end": "end one",
+            "GET viewer/": "viewer",
+            "GET viewer/<path:route>": "viewer",
+            "GET viewer/build/<slug:build>/<path:name>": "viewer file",
+            "GET viewer/app-config.js": "viewer config",
+        },
+    ),
+    Door(
+        "Account",
+        "text/html,*/*;q=0.8",
+        "302",
+        {
+            "GET account/": "own",
+            "GET account/password": "own missing",
+            "POST account/password": "own missing",
+            "GET account/confirm": "own",
+            "POST account/confirm": "own secret",
+            "GET account/recovery-codes": "own missing",
+            "POST account/recovery-codes": "own missing",
+            "POST account/sessions/end": "own done",
+            "POST account/sessions/<uuid:session>/end": "own missing",
+            "GET account/second-factors/app": "own",
+            "POST account/second-factors/app": "own form",
+            "GET account/second-factors/passkey": "own missing",
+            "POST account/second-factors/passkey": "own missing",
+            "GET account/second-factors/<uuid:factor>": "own missing",
+            "POST account/second-factors/<uuid:factor>": "own missing",
+            "GET account/keys/": "own",
+            "GET account/keys/new": "own",
+            "POST account/keys/new": "own form",
+            "POST account/keys/<uuid:key>/revoke": "own missing",
+            "POST account/keys/apps/<uuid:session>/end": "own missing",
+            "GET oauth/authorize/": "app",
+            "POST oauth/authorize/": "app",
+        },
+    ),
+    Door(
+        "Administration",
+        "text/html,*/*;q=0.8",
+        "302",
+        {
+            "GET administration/": "overseen",
+            "GET administration/people/": "overseen",
+            "POST administration/people/": "overseen",
+            "GET administration/people/new": "managed",
+            "POST administration/people/new": "manage",
+            "GET administration/people/<uuid:person>/": "overseen one",
+            "GET administration/people/<uuid:person>/activity": "overseen one",
+            **{
+                f"POST administration/people/<uuid:person>/{part}": "manage one"
+                for part in ("roles", "details", "password", "second-factor", "off", "on", "physician", "leave")
+            },
+            "POST administration/people/<uuid:person>/keys/<uuid:key>/revoke": "manage one",
+            "GET administration/clients/": "overseen",
+            "GET administration/clients/new": "managed",
+            "POST administration/clients/new": "manage",
+            "GET administration/clients/<uuid:client>/": "overseen one",
+            **{
+                f"POST administration/clients/<uuid:client>/{part}": "manage one"
+                for part in ("role", "leave", "keys/new", "keys/<uuid:key>/revoke", "secret", "off", "on")
+            },
+            "GET administration/roles/": "overseen",
+            "GET administration/roles/new": "managed",
+            "POST administration/roles/new": "manage",
+            "GET administration/roles/<str:role>/": "overseen",
+            "POST administration/roles/<str:role>/": "manage",
+            "POST administration/roles/<str:role>/delete": "delete role",
+            "GET administration/grants/": "overseen",
+            "POST administration/grants/": "overseen",
+            "GET administration/grants/new": "managed",
+            "POST administration/grants/new": "manage",
+            "POST administration/grants/<int:grant_id>/end": "manage one",
+            "GET administration/sessions/": "overseen",
+            "POST administration/sessions/<uuid:session>/end": "manage one",
+            "GET administration/emergencies/": "overseen",
+            "POST administration/emergencies/": "overseen one",
+            "GET administration/emergencies/<uuid:access>/": "overseen one",
+            "GET administration/restrictions/": "overseen",
+            "GET administration/restrictions/new": "managed",
+            "POST administration/restrictions/new": "manage",
+            "POST administration/restrictions/end": "manage one",
+            "GET administration/reviews/": "overseen",
+            "GET administration/reviews/new": "managed",
+            "POST administration/reviews/new": "manage",
+            "GET administration/reviews/accounts.csv": "overseen",
+            "GET administration/reviews/<uuid:campaign>/": "overseen one",
+            "POST administration/reviews/<uuid:campaign>/<uuid:account>": "manage one",
+            "GET administration/settings/": "overseen",
+        },
+    ),
+    Door(
+        "Trail",
+        "text/html,*/*;q=0.8",
+        "302",
+        {
+            "GET trail/": "trail",
+            "POST trail/": "trail search",
+            "GET trail/events.csv": "trail",
+            "GET trail/events.xml": "trail",
+            "GET trail/alerts/": "trail",
+            "POST trail/alerts/<int:alert>/": "trail one",
+            "GET trail/reviews/": "trail",
+            "POST trail/reviews/": "trail form",
+            "GET trail/reviews/<uuid:review>/": "trail one",
+            "POST trail/reviews/<uuid:review>/": "trail one",
+            "POST trail/reviews/<uuid:review>/remove": "trail search",
+            "GET trail/disclosures": "trail",
+            "POST trail/disclosures": "trail search",
+            "GET trail/disclosures.csv": "trail form",
+        },
+    ),
+    Door(
+        "Programs",
+        "*/*",
+        "401",
+        {
+            "GET fhir/metadata": "trail",
+            "GET fhir/AuditEvent": "trail",
+            "POST fhir/AuditEvent/_search": "trail",
+            "GET fhir/AuditEvent/<str:event>": "trail one",
+            "GET api/schema": "anybody",
+            "GET api/docs": "anybody",
+            "GET api/whoami": "anybody",
+            "GET api/people": "overseen",
+            "POST api/people": "manage",
+            "GET api/people/<uuid:person>": "overseen one",
+            "PATCH api/people/<uuid:person>": "manage one",
+            "POST api/people/<uuid:person>/password": "manage one",
+            "POST api/people/<uuid:person>/termination": "manage one",
+            "GET api/clients": "overseen",
+            "POST api/clients": "manage",
+            "GET api/clients/<uuid:client>": "overseen one",
+            "PATCH api/clients/<uuid:client>": "manage one",
+            "POST api/clients/<uuid:client>/secret": "manage one",
+            "GET api/grants": "overseen",
+            "POST api/grants": "manage",
+            "GET api/grants/<int:grant>": "overseen one",
+            "DELETE api/grants/<int:grant>": "manage one",
+            "GET api/roles": "overseen",
+            "POST api/roles": "manage",
+            "GET api/roles/<str:role>": "overseen",
+            "PATCH api/roles/<str:role>": "managed",
+            "DELETE api/roles/<str:role>": "remove role",
+            "GET api/emergency-access": "emergency",
+            "POST api/emergency-access": "declare one",
+            "DELETE api/emergency-access/<uuid:access>": "end one",
+            "GET api/access-review": "overseen",
+            "GET api/access-review.csv": "overseen",
+        },
+    ),
+    Door(
+        "Sign-in",
+        "text/html,*/*;q=0.8",
+        "302",
+        {
+            "GET accounts/login/": "sign in",
+            "POST accounts/login/": "prove",
+            "GET accounts/login/second-factor": "half signed in",
+            "POST accounts/login/second-factor": "half signed in",
+            "GET accounts/login/set-up": "half signed in",
+            "POST accounts/login/set-up": "half signed in",
+            "GET accounts/sso/": "led on",
+            "POST accounts/sso/": "not set up",
+            "GET accounts/sso/return": "not set up",
+            "GET s/": "open",
+            "POST s/open": "prove",
+            "POST share/token": "prove",
+            "POST oauth/token/": "no grant",
+            "POST oauth/revoke/": "no grant",
+            "POST oauth/introspect/": "prove",
+            "GET .well-known/smart-configuration": "open",
+            "GET .well-known/oauth-authorization-server": "open",
+            "GET dicom-web/.well-known/smart-configuration": "open",
+            "GET livez": "open",
+            "GET readyz": "open",
+        },
+    ),
+    # By itself: nobody is anybody afterwards.
+    Door("Sign-out", "text/html,*/*;q=0.8", "302", {"POST accounts/logout/": "sign out"}),
+)
+
+
+def cells(answers: str, nobody: str) -> dict[str, tuple[str, str]]:
+    """Column -> status in and out of scope, of one row of ANSWERS."""
+    words = ANSWERS[answers].split()
+    assert len(words) == len(COLUMNS), answers
+    return {column: _cell(word, nobody) for column, word in zip(COLUMNS, words, strict=True)}
+
+
+def _cell(word: str, nobody: str) -> tuple[str, str]:
+    named = {"x": "403", ".": nobody, "V": VIEWER}.get(word, word)
+    inside, slash, outside = named.partition("/")
+    return inside, outside if slash else inside
+
+
+def lines() -> Iterator[tuple[Door, str, str]]:
+    """Door, ``GET route``, and the word of every line."""
+    for door in DOORS:
+        for line, word in door.rows.items():
+            yield door, line, word
