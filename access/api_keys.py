@@ -68,6 +68,8 @@ def make_key(holder: User | Client, wish: Wish, by: Acting) -> tuple[ApiKey, str
     addresses = [str(ipaddress.ip_network(address, strict=False)) for address in wish.addresses]
     secret = MARK + secrets.token_urlsafe(32)
     with transaction.atomic():
+        # The row of the holder is the lock: many at once must not get more.
+        (User if person else Client).objects.select_for_update(no_key=True).get(pk=holder.pk)
         of_holder = keys_of(holder)
         if of_holder.open().count() >= MOST_KEYS:
             raise TooManyKeys

@@ -91,7 +91,7 @@ def question(parameters: QueryDict) -> Question:
         refuse("invalid_request", "code_challenge is missing or not one of code_challenge_method S256")
     asked = given["scope"].split()
     allowed = client.scopes
-    scopes = smart.granted(asked, allowed, smart.OF_PEOPLE) if asked else smart.default_of(allowed, smart.OF_PEOPLE)
+    scopes = smart.granted_to_app(asked, allowed) if asked else smart.default_of(allowed, smart.OF_PEOPLE)
     if not scopes:
         refuse("invalid_scope", "none of these scopes is allowed to this app")
     return Question(client, tuple(scopes), given["redirect_uri"], given["code_challenge"], given["state"])

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from access import policy
 from access.acting import COMMAND_LINE, Acting
 from access.attribute_groups import Group
-from access.managers import LAST, managers
+from access.managers import LAST, in_turn, managers
 from access.models import Client, CustomRole, UserRole
 from access.refused_change import NameTaken, RefusedChange
 from access.roles import ROLES, Permission, Scope
@@ -64,6 +64,7 @@ def change_role(
     """
     _check(by, title, rights)
     with transaction.atomic():
+        in_turn()
         row = CustomRole.objects.select_for_update().get(pk=role.pk)
         if _has(by, row):
             raise RefusedChange("nobody changes a role they have: ask another administrator")

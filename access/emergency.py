@@ -60,6 +60,8 @@ def begin(patient: Patient, reason: str, minutes: int, by: Acting) -> EmergencyA
     if user is None:
         raise ValueError("an emergency access is a person's")
     with transaction.atomic():
+        # One at a time for each person: a form sent twice opens one access, not two of which only one is ended.
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)
         for earlier in EmergencyAccess.objects.active().filter(user=user, patient=patient).select_for_update():
             _end(earlier, "ended: opened anew", by)
         expires = timezone.now() + timedelta(minutes=minutes)

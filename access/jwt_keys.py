@@ -32,7 +32,7 @@ class KeySet:
             raise BadAnswer("there is no set of keys")
         self._keys: dict[Algorithm, list[tuple[str | None, jwt.PyJWK]]] = {name: [] for name in EVERY_ALGORITHM}
         for key in listed:
-            if isinstance(key, dict) and key.get("use", "sig") == "sig" and "verify" in key.get("key_ops", ["verify"]):
+            if isinstance(key, dict) and key.get("use", "sig") == "sig" and _verifies(key.get("key_ops", ["verify"])):
                 self._take(key)
 
     def __bool__(self) -> bool:
@@ -57,6 +57,10 @@ class KeySet:
                 continue
             if kind != "RSA" or made.key.key_size >= RSA_BITS:
                 self._keys[algorithm].append((kid if isinstance(kid, str) else None, made))
+
+
+def _verifies(operations: object) -> bool:
+    return isinstance(operations, list) and "verify" in operations
 
 
 @lru_cache(maxsize=256)

@@ -32,9 +32,12 @@ def keep_a_manager(user: User, roles: Collection[str]) -> None:
 
     In a transaction: two who are about to remove each other wait for one another.
     """
-    if not managing_roles().isdisjoint(roles):
-        return
+    in_turn()
+    if managing_roles().isdisjoint(roles) and managers() == {user.pk}:
+        raise RefusedChange(LAST)
+
+
+def in_turn() -> None:
+    """Wait for whoever else is about to change who may manage. In a transaction, at whose end the next one goes on."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-    if managers() == {user.pk}:
-        raise RefusedChange(LAST)

@@ -90,6 +90,9 @@ def known_roles(names: tuple[str, ...]) -> tuple[str, ...]:
 def _made(request: HttpRequest, oidc: OidcConfig, claims: Mapping[str, Any]) -> User:
     """A new person without a password. A name that somebody has, in large or small letters, is never taken over."""
     name = claim(claims, oidc.username_claim)
+    if isinstance(name, str):
+        # As it will be kept: wide letters are plain ones then.
+        name = User.normalize_username(name)
     try:
         UnicodeUsernameValidator()(name)
     except ValidationError as error:

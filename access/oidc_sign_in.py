@@ -14,7 +14,7 @@ from access.jwt_checks import LEEWAY_SECONDS, Refused
 from access.oidc_people import NotOurs, person_of
 from access.oidc_provider import Secrets, authorization_address, claims_for, end_session_address, provider
 from access.remembered import Away, BadAnswer
-from access.sessions_of import PROVED_BY
+from access.sessions_of import PROVED_AT, PROVED_BY
 from access.sign_in import begin_session
 from access.throttle import attempt, forgive
 from access.trail import event
@@ -88,6 +88,9 @@ def finish(request: HttpRequest) -> str:
         _record_failure(request, str(error.__cause__ or error))
         raise
     begin_session(request, user, _RULE)
+    # A provider that knows the browser asks nobody: that is no proof of who sits there (``access.step_up``).
+    now = time.time()
+    request.session[PROVED_AT] = min(shown_at, now) if isinstance(shown_at, int | float) else now if again else 0.0
     forgive(tried)
     return str(onward)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 from oauth2_provider.generators import generate_client_secret
 from oauth2_provider.models import get_access_token_model
@@ -36,10 +37,12 @@ def create_user(
     limits: Mapping[str, Limit] | None = None,
     by: Acting = COMMAND_LINE,
 ) -> tuple[User, str]:
-    """A new person with a generated password, which is kept nowhere else. Raises NameTaken.
+    """A new person with a generated password, which is kept nowhere else. Raises NameTaken, and RefusedChange for a
+    name that is none.
 
-    Names count as equal whatever their case, and are never free again.
+    Names count as equal whatever their case and the form of their letters (NFKC), and are never free again.
     """
+    username = _plain(username)
     password = generate_password()
     with transaction.atomic():
         if User.objects.filter(username__iexact=username).exists():
@@ -172,6 +175,17 @@ def create_first_user() -> tuple[User, str] | None:
         if User.objects.exists():
             return None
         return create_user(FIRST_USER, FIRST_ROLES)
+
+
+def _plain(username: str) -> str:
+    """The name as it is kept. Raises RefusedChange where plain letters make another kind of name of it."""
+    plain: str = User.normalize_username(username)
+    if plain != username:
+        try:
+            User._meta.get_field("username").run_validators(plain)
+        except ValidationError as error:
+            raise RefusedChange("this name can't be written in plain letters") from error
+    return plain
 
 
 def _give(user: User, roles: Collection[str], limits: Mapping[str, Limit] | None, reason: str, by: Acting) -> bool:

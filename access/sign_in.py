@@ -118,6 +118,20 @@ def confirm_again(request: HttpRequest, user: User, password: str, shown: Shown)
     confirm(request)
 
 
+def prove_password(request: HttpRequest, user: User, password: str) -> None:
+    """Who is signed in shows the password before it is changed. Raises as ``sign_in``."""
+    rule = "password change"
+    try:
+        tried = attempt(user.username, _address(request))
+    except TooManyAttempts:
+        _record_failure(request, user.username, _TOO_MANY, rule=rule)
+        raise
+    if not user.check_password(password):
+        _record_failure(request, user.username, "wrong password", rule=rule)
+        raise SignInRefused
+    forgive(tried)
+
+
 def sign_out(request: HttpRequest) -> None:
     """End the session. It ends even if the trail is away: an ended session shows nothing to anybody."""
     principal = authenticate(request)

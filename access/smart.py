@@ -91,6 +91,12 @@ def granted(asked: Iterable[str], allowed: Sequence[str], contexts: Sequence[str
     return [scope for scope in dict.fromkeys(asked) if scope in SCOPES and _is_allowed(scope, allowed, contexts)]
 
 
+def granted_to_app(asked: Sequence[str], allowed: Sequence[str]) -> list[str]:
+    """The same for an app that acts for a person; the limit to one patient is never left out beside what it gets."""
+    found = granted(asked, allowed, OF_PEOPLE)
+    return [scope for scope in dict.fromkeys(asked) if scope in found or (found and scope == LAUNCH_PATIENT)]
+
+
 def default_of(allowed: Sequence[str], contexts: Sequence[str]) -> list[str]:
     """What a client gets that asks for nothing: all it may, but not the limit to one patient if there is a choice."""
     fitting = granted(allowed, allowed, contexts)
@@ -117,7 +123,7 @@ def _is_allowed(scope: str, allowed: Sequence[str], contexts: Sequence[str]) -> 
     context = "patient" if scope == LAUNCH_PATIENT else _context(scope)
     if context not in contexts:
         return False
-    if EVERYTHING in allowed:
+    if EVERYTHING in allowed or scope in allowed:
         return True
     within = [each for each in allowed if each in SCOPES and _context(each) == context]
     reached = {permission for each in within for permission in SCOPES[each] or ()}

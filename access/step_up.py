@@ -40,7 +40,7 @@ def require_recent(request: HttpRequest | Request) -> None:
 
 
 def is_recent(request: HttpRequest | Request) -> bool:
-    """Whether the session was confirmed within the last ten minutes; signing in counts."""
+    """Whether the session was confirmed within the last ten minutes; signing in counts, if something was shown then."""
     age = time.time() - request.session.get(PROVED_AT, 0.0)
     return bool(age < RECENT_SECONDS)
 

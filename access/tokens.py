@@ -39,12 +39,13 @@ class _OnTrail:
     kind: ClassVar[EventKind]
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The library's answer; 400 for text that no client has, 429 after too many failures."""
+        """The library's answer; 400 for text that no client has or fields in the address, 429 after many failures."""
         try:
             client_id = _client_id(request)
         except TwoMethods:
             return JsonResponse({"error": "invalid_request"}, status=400)
-        if any("\0" in text for text in (client_id, *request.POST.values())):
+        # What stands in the address is in logs, and would be taken for a field of the form (RFC 6749 2.3.1).
+        if request.GET or any("\0" in text for text in (client_id, *request.POST.values())):
             return JsonResponse({"error": "invalid_request"}, status=400)
         try:
             tried = attempt(client_id, getattr(request, "client_address", ""))

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pyotp
 import segno
 from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from access.models import User
@@ -64,13 +65,16 @@ def new_app() -> NewApp:
 
 
 def add_app(user: User, new: NewApp, name: str, code: str) -> SecondFactor | None:
-    """Store the app if ``code`` is one of it; the code is thereby used. None if it isn't."""
+    """Store the app if ``code`` is one of it; the code is thereby used. None if it isn't, or the app is stored."""
     step = _step_of(new.secret, code, time.time())
     if step is None:
         return None
-    return SecondFactor.objects.create(
-        id=new.id, user=user, kind=APP, name=name, secret=seal(new.secret.encode(), new.id.bytes), last_step=step
-    )
+    sealed = seal(new.secret.encode(), new.id.bytes)
+    try:
+        with transaction.atomic():
+            return SecondFactor.objects.create(id=new.id, user=user, kind=APP, name=name, secret=sealed, last_step=step)
+    except IntegrityError:
+        return None
 
 
 def use_code(user: User, code: str) -> SecondFactor | None:

@@ -59,6 +59,14 @@ def _count(tag: str, number: int) -> Fragments:
     return {tag: _fragment(tag, "IS", str(number))}
 
 
+def _study_counts(modalities: Sequence[str], series: int, instances: int) -> Fragments:
+    return (
+        {MODALITIES_IN_STUDY: _fragment(MODALITIES_IN_STUDY, "CS", "\\".join(modalities))}
+        | _count(NUMBER_OF_STUDY_RELATED_SERIES, series)
+        | _count(NUMBER_OF_STUDY_RELATED_INSTANCES, instances)
+    )
+
+
 def _object(fragments: Fragments) -> str:
     """The DICOM JSON object with ascending tags (PS3.18 F.2.2)."""
     return f"{{{','.join(fragments[tag] for tag in sorted(fragments))}}}"
@@ -69,10 +77,13 @@ def study_answer(values: Mapping[str, str], modalities: Sequence[str], series: i
     return _object(
         _attributes(("patient", "study"), values)
         | _common(f"/studies/{values['StudyInstanceUID']}")
-        | {MODALITIES_IN_STUDY: _fragment(MODALITIES_IN_STUDY, "CS", "\\".join(modalities))}
-        | _count(NUMBER_OF_STUDY_RELATED_SERIES, series)
-        | _count(NUMBER_OF_STUDY_RELATED_INSTANCES, instances)
+        | _study_counts(modalities, series, instances)
     )
+
+
+def study_counts(modalities: Sequence[str], series: int, instances: int) -> str:
+    """What ``study_answer`` says of the series of a study."""
+    return _object(_study_counts(modalities, series, instances))
 
 
 def series_answer(values: Mapping[str, str], request_attributes: str, instances: int) -> str:

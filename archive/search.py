@@ -15,6 +15,7 @@ from archive.locate import within
 from archive.matching import EMPTY, bounds, combined, condition, is_universal, modality_condition
 from archive.models import Instance, Series, Study
 from archive.ordering import KeyValue, Order
+from archive.part_counts import with_part_counts
 from archive.request_attributes import item_condition
 from archive.time_zones import KEYWORD as OFFSET
 from archive.time_zones import Clock, period, read_offset, site_zone, with_sign
@@ -108,7 +109,8 @@ def searchable(level: Level) -> Mapping[Level, str]:
 def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
     """The answers to ``query`` within ``scope``; ``root`` is the public DICOMweb root for RetrieveURL.
 
-    One database query whatever the number of rows, one more for the count, and one for attributes that were declared.
+    One database query whatever the number of rows, one more for the count, one for attributes that were declared, and
+    one where studies can be reached in part.
     Raises ``InvalidQuery``.
     """
     rows = _matching(query, scope)
@@ -125,6 +127,8 @@ def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
     answered = list(ordered[query.offset : query.offset + query.limit + 1])
     shown = answered[: query.limit]
     texts: Sequence[str] = [_text(row[: len(parts)], tuple(parts.values())) for row in shown]
+    if parts.keys() & {"study"}:
+        texts = with_part_counts(texts, scope)
     if extended and shown:
         texts = _with_extended(texts, [row[len(columns) - len(owners) :] for row in shown], extended)
     truncated = len(answered) > query.limit

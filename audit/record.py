@@ -160,6 +160,7 @@ def _storable(text: str) -> str:
 
 def _address(text: str) -> str | None:
     try:
-        return str(ipaddress.ip_address(text))
+        # The zone of an IPv6 address is one of an interface here; no column holds it.
+        return str(ipaddress.ip_address(text.partition("%")[0]))
     except ValueError:
         return None

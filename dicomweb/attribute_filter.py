@@ -28,6 +28,12 @@ def without(text: bytes, withheld: Tags) -> bytes:
     return orjson.dumps(_without(orjson.loads(text), withheld)) if withheld else text
 
 
+def added_without(before: str, after: str, withheld: Tags) -> str:
+    """``after`` without those of the attributes ``withheld`` that it has on top of ``before``."""
+    shown: dict[str, Any] = _without(orjson.loads(after), withheld) | orjson.loads(before)
+    return orjson.dumps({tag: shown[tag] for tag in sorted(shown)}).decode()
+
+
 def document_without(document: Document, withheld: Tags) -> Document:
     """The metadata of instances without these attributes, with an entity tag of its own."""
     if not withheld:

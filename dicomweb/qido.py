@@ -12,6 +12,7 @@ from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may, visible_studies
+from access.policy import withheld as withheld_from
 from access.roles import Permission
 from access.trail import event
 from archive.extended_tags import READY, Declared, declared
@@ -21,7 +22,7 @@ from audit import kinds
 from audit.bounded import bounded
 from audit.record import record
 from dicom.attributes import Level
-from dicomweb.attribute_filter import LEFT_OUT, check_keys, without
+from dicomweb.attribute_filter import LEFT_OUT, added_without, check_keys, without
 from dicomweb.data_sets import FORMS, XML, xml_response
 from dicomweb.errors import BadRequest
 from dicomweb.query import Parsed, parse_query
@@ -74,10 +75,13 @@ class SearchView(DicomwebView):
         unsupported = list(parsed.unsupported)
         warnings = [text for each in parsed.extended for text in _incomplete(each, counts=self.sees_all(request))]
         texts = found.answers
+        # What is stored in instances is shown as far as retrieving shows it.
+        hidden = withheld_from(principal_of(request), Permission.RETRIEVE)
         if parsed.stored is None or parsed.stored:
             if may(principal_of(request), Permission.RETRIEVE):
                 extended = self._with_stored(request, texts, parsed.stored)
-                texts = extended.answers
+                kept = zip(texts, extended.answers, strict=True)
+                texts = tuple(added_without(*each, hidden) for each in kept) if hidden - withheld else extended.answers
                 if not extended.complete:
                     warnings.append(f"Of the series beyond the first {MOST_SERIES} only indexed attributes are given.")
             else:
@@ -85,7 +89,7 @@ class SearchView(DicomwebView):
                 unsupported += [f"includefield={tag}" for tag in sorted(parsed.stored or ())]
         if withheld:
             texts = tuple(without(text.encode(), withheld).decode() for text in texts)
-        if in_vain or not withheld.isdisjoint(parsed.stored or ()):
+        if in_vain or not (withheld | hidden).isdisjoint(parsed.stored or ()):
             warnings.append(LEFT_OUT)
         self.record(
             request,

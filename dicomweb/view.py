@@ -29,6 +29,7 @@ from audit import kinds
 from audit.frame_reads import record_frames
 from audit.kinds import EventKind, Outcome
 from audit.record import record
+from dicom.uids import is_uid
 from dicomweb.content_coding import coded
 from dicomweb.errors import BadRequest, NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
@@ -79,7 +80,8 @@ class DicomwebView(APIView):
 
     def sees_all(self, request: Request) -> bool:
         """Whether the principal's right reaches every study, so that counts of the whole archive tell nothing new."""
-        return scope(principal_of(request), self.permission) is Scope.ALL
+        principal = principal_of(request)
+        return principal.patient is None and scope(principal, self.permission) is Scope.ALL
 
     def withheld(self, request: Request) -> frozenset[str]:
         """The tags of attributes that the principal is not shown (``dicomweb.attribute_filter``)."""
@@ -151,8 +153,9 @@ class DicomwebView(APIView):
         return bool(uid) and is_closed(principal_of(self.request), self.permission, uid)
 
     def _study(self) -> str:
-        """The study that is asked for, "" for none."""
-        return str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
+        """The study that is asked for, "" for none. A parameter may be anything, and is looked up only as a UID."""
+        named = str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
+        return named if is_uid(named) else ""
 
     def _record_refusal(self, exc: PermissionDenied) -> None:
         text = str(exc.detail)

@@ -84,8 +84,9 @@ def _is_trusted(address: str, trusted: Sequence[str]) -> bool:
 
 
 def _valid(address: str) -> bool:
+    """An address without the zone of an interface, which says nothing elsewhere and which no column holds."""
     try:
         ipaddress.ip_address(address)
     except ValueError:
         return False
-    return True
+    return "%" not in address

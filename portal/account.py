@@ -19,9 +19,9 @@ from access.recovery_codes import codes_left
 from access.roles import ROLES
 from access.second_factor import factors, must_have, new_recovery_codes
 from access.sessions_of import end_all, end_session, sessions
-from access.sign_in import SignInRefused, confirm_again
+from access.sign_in import SignInRefused, confirm_again, prove_password
 from access.step_up import require_recent
-from access.throttle import TooManyAttempts, attempt, forgive
+from access.throttle import TooManyAttempts
 from access.trail import event
 from audit.kinds import REFUSED, USER_CHANGED, Outcome
 from audit.record import record
@@ -86,14 +86,13 @@ def password(request: HttpRequest) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return render(request, "portal/account_password.html")
+    form = PasswordForm(request.POST)
     try:
-        tried = attempt(user.username, str(getattr(request, "client_address", "")))
+        prove_password(request, user, form.cleaned_data["current"] if form.is_valid() else "")
     except TooManyAttempts as error:
         return _too_many(request, "portal/account_password.html", error)
-    form = PasswordForm(request.POST)
-    if not form.is_valid() or not user.check_password(form.cleaned_data["current"]):
+    except SignInRefused:
         return render(request, "portal/account_password.html", {"errors": [NOT_YOURS]}, status=400)
-    forgive(tried)
     if form.cleaned_data["new"] != form.cleaned_data["again"]:
         errors = ["The new password was typed in two ways."]
         return render(request, "portal/account_password.html", {"errors": errors}, status=400)

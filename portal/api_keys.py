@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from access import app_sessions
+from access import app_sessions, policy
 from access.acting import Acting
 from access.api_keys import (
     DEFAULT_DAYS,
@@ -27,10 +27,11 @@ from access.api_keys import (
 )
 from access.authentication import principal_of
 from access.models import ApiKey
+from access.roles import Permission
 from access.smart import in_words, permissions_of
 from access.step_up import require_recent
 from portal.account import own_account
-from portal.rows import person_name
+from portal.rows import name_of
 
 TOO_MANY = f"You have {MOST_KEYS} keys. Revoke one that you no longer need, then make another."
 LISTED = 100
@@ -67,13 +68,14 @@ def keys(request: HttpRequest) -> HttpResponse:
     """The list of both."""
     user = own_account(request)
     now = timezone.now()
+    withheld = policy.withheld(principal_of(request), Permission.SEARCH)
     context = {
         "keys": [_row(key, now) for key in keys_of(user)[:LISTED]],
         "apps": [
             {
                 "session": session,
                 "able": in_words(permissions_of(session.scope.split()) or ()),
-                "patient": person_name(session.patient.patient_name) or "one patient" if session.patient else "",
+                "patient": name_of(session.patient, withheld) or "one patient" if session.patient else "",
             }
             for session in app_sessions.open_sessions(user)[:LISTED]
         ],

@@ -6,6 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods
 
+from access import policy
 from access.authentication import principal_of
 from access.authorize import (
     MOST_PATIENTS,
@@ -22,12 +23,13 @@ from access.authorize import (
 )
 from access.principal import Principal
 from access.redirects import origin
+from access.roles import Permission
 from access.trail import event
 from archive.models import Patient
 from audit.kinds import SEARCH
 from audit.record import record
 from portal.account import own_account
-from portal.rows import date, person_name
+from portal.rows import birth_of, name_of
 
 NO_SUCH_PATIENT = "There is no patient with this ID whose studies you may see."
 CHOOSE = "Choose the patient."
@@ -85,11 +87,12 @@ def _ask(
 ) -> HttpResponse:
     offered = patients(principal) if found is None and asked.is_of_one_patient else found or []
     parts = urlsplit(asked.redirect_uri)
+    withheld = policy.withheld(principal, Permission.SEARCH)
     context = {
         "asked": asked,
         "able": may_do(principal, asked),
         "patients": [
-            (patient.pk, person_name(patient.patient_name), patient.patient_id, date(patient.patient_birth_date))
+            (patient.pk, name_of(patient, withheld), patient.patient_id, birth_of(patient, withheld))
             for patient in offered
         ],
         "typed": typed,

@@ -135,10 +135,11 @@ def open_now(principal: Principal) -> list[OpenNow]:
         return []
     now = timezone.now()
     visible = policy.visible_studies(principal, Permission.SEARCH)
+    withheld = policy.withheld(principal, Permission.SEARCH)
     found = []
     for access in running_of(principal).select_related("patient"):
         studies = visible.filter(patient=access.patient_id).select_related("patient").order_by("-study_date", "-id")
-        rows = [study_row(study) for study in studies[:STUDIES_SHOWN]]
+        rows = [study_row(study, withheld) for study in studies[:STUDIES_SHOWN]]
         found.append(
             OpenNow(
                 id=access.external_id,

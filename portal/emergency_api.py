@@ -29,6 +29,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 TAG = "Emergency access"
 _UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 
+LACKING = OpenApiResponse(description="The role lacks the right")
+
 
 class BadWish(APIException):
     """400: the text says which field, and no value."""
@@ -110,7 +112,7 @@ class EmergencyAccesses(_EmergencyView):
         responses={
             201: OpenApiResponse(EmergencyAnswer, "It is open"),
             400: OpenApiResponse(description="No reason, no identifier, or too long"),
-            403: OpenApiResponse(description="The role lacks the right"),
+            403: LACKING,
             404: OpenApiResponse(description="No patient has this identifier"),
             409: OpenApiResponse(description="Several patients have it"),
             429: OpenApiResponse(description="Too many wrong identifiers"),
@@ -140,7 +142,7 @@ class EmergencyAccesses(_EmergencyView):
 
     @extend_schema(
         operation_id="emergency_list",
-        responses=OpenApiResponse(EmergencyAnswer(many=True), "The newest hundred"),
+        responses={200: OpenApiResponse(EmergencyAnswer(many=True), "The newest hundred"), 403: LACKING},
         tags=[TAG],
         summary="One's own emergency accesses, the newest first",
     )
@@ -162,6 +164,7 @@ class OneEmergencyAccess(_EmergencyView):
         operation_id="emergency_end",
         responses={
             204: OpenApiResponse(description="It has ended"),
+            403: LACKING,
             404: OpenApiResponse(description="None of one's own has this id"),
         },
         parameters=[OpenApiParameter("access", {"type": "string", "pattern": _UUID}, OpenApiParameter.PATH)],

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from archive.models import Study
+from archive.models import Patient, Study
 from dicom.attributes import BY_KEYWORD
 
 # Modalities (PS3.3 C.7.3.1.1.1) whose instances have no picture of their own to show in a list
@@ -36,9 +36,9 @@ def study_row(study: Study, withheld: frozenset[str] = frozenset()) -> StudyRow:
     """The row of ``study``, whose patient is loaded, without the attributes ``withheld`` (by tag)."""
     return StudyRow(
         uid=study.study_instance_uid,
-        patient="" if PATIENT_NAME in withheld else person_name(study.patient.patient_name),
+        patient=name_of(study.patient, withheld),
         patient_id=study.patient.patient_id,
-        born="" if _PATIENT_BIRTH_DATE in withheld else date(study.patient.patient_birth_date),
+        born=birth_of(study.patient, withheld),
         sex=study.patient.patient_sex,
         date=date(study.study_date),
         time=time(study.study_time),
@@ -49,6 +49,16 @@ def study_row(study: Study, withheld: frozenset[str] = frozenset()) -> StudyRow:
         instances=study.number_of_study_related_instances,
         pictured=not NOT_PICTURED.issuperset(study.modalities_in_study),
     )
+
+
+def name_of(patient: Patient, withheld: frozenset[str]) -> str:
+    """The patient's name for people, "" for whoever is not shown it."""
+    return "" if PATIENT_NAME in withheld else person_name(patient.patient_name)
+
+
+def birth_of(patient: Patient, withheld: frozenset[str]) -> str:
+    """The patient's birth date, in the same way."""
+    return "" if _PATIENT_BIRTH_DATE in withheld else date(patient.patient_birth_date)
 
 
 def person_name(value: str) -> str:

@@ -87,7 +87,7 @@ def share(request: HttpRequest, study: str) -> HttpResponse:
     form = ShareForm(request.POST if request.method == "POST" else None)
     context = {
         "form": form,
-        "row": study_row(found),
+        "row": study_row(found, policy.withheld(principal, Permission.SEARCH)),
         "purposes": PURPOSES,
         "most_days": MOST_DAYS,
         "principal": principal,
@@ -105,8 +105,9 @@ def shared(request: HttpRequest) -> HttpResponse:
     principal = _allowed(request, policy.may_end_links)
     now = timezone.now()
     visible = policy.visible_studies(principal, Permission.SEARCH)
+    withheld = policy.withheld(principal, Permission.SEARCH)
     links = _links(principal).select_related("created_by").prefetch_related("grants").order_by("-created_at")[:LISTED]
-    rows = [_row(link, visible, now) for link in links]
+    rows = [_row(link, visible, withheld, now) for link in links]
     shown = sorted({row.uid for each in rows for row in each.studies})
     record([event(request, SEARCH, principal, rule="share", study_uids=shown, query="share links")])
     context = {"rows": rows, "principal": principal, "of_everybody": _manages(principal)}
@@ -145,13 +146,14 @@ def _links(principal: Principal) -> QuerySet[ShareLink]:
     return ShareLink.objects.all() if _manages(principal) else ShareLink.objects.filter(created_by=_user(principal))
 
 
-def _row(link: ShareLink, visible: QuerySet[Study], now: datetime) -> LinkRow:
+def _row(link: ShareLink, visible: QuerySet[Study], withheld: frozenset[str], now: datetime) -> LinkRow:
     grants = list(link.grants.all())
+    studies = studies_of(link).filter(pk__in=visible).select_related("patient")[:20]
     return LinkRow(
         id=link.external_id,
         recipient=link.recipient,
         purpose=link.purpose,
-        studies=[study_row(study) for study in studies_of(link).filter(pk__in=visible).select_related("patient")[:20]],
+        studies=[study_row(study, withheld) for study in studies],
         rights=sorted({right for grant in grants for right in grant.rights}),
         made_by=link.created_by.username if link.created_by else "command line",
         made_at=link.created_at,

@@ -22,6 +22,7 @@ from access.roles import Permission, Scope
 from access.trail import event
 from archive.models import Study
 from archive.names import fold
+from archive.part_counts import count_parts
 from audit.bounded import bounded
 from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
@@ -127,10 +128,11 @@ def matching(
 
 
 def one_page(studies: QuerySet[Study], number: int, withheld: frozenset[str] = frozenset()) -> Page:
-    """Page ``number`` from 1, newest study first, in one query."""
+    """Page ``number`` from 1, newest study first, in one query, or two where studies can be reached in part."""
     start = (number - 1) * PAGE_SIZE
     ordered = studies.select_related("patient").order_by("-study_date", "-study_time", "-id")
     found = list(ordered[start : start + PAGE_SIZE + 1])
+    count_parts(found, studies)
     return Page([study_row(study, withheld) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
 
 

@@ -38,6 +38,8 @@ class Criteria(forms.Form):
     def clean(self) -> dict[str, Any]:
         """No NUL, which no column can hold, and a time that runs forwards."""
         given: dict[str, Any] = self.cleaned_data
+        if any("\0" in str(self.data.get(name, "")) for name in self.base_fields):
+            raise forms.ValidationError("There is a character in it that no text has.")
         if given.get("since") and given.get("until") and given["since"] > given["until"]:
             raise forms.ValidationError("The time ends before it begins.")
         return given

@@ -76,8 +76,8 @@ def _agent(search: Search, value: str) -> Search:
 
 
 def _study(search: Search, value: str) -> Search:
-    uid = value.rpartition("|")[2].removeprefix("ImagingStudy/").removeprefix("urn:oid:")
-    return _with(search, subject=_said("study", unquote(uid)))
+    uid = unquote(value.rpartition("|")[2].removeprefix("ImagingStudy/").removeprefix("urn:oid:"))
+    return _with(search, subject=_said("study", uid))
 
 
 def _date(search: Search, value: str) -> Search:
@@ -127,7 +127,7 @@ def _code(name: str) -> Callable[[Search, str], Search]:
 def _type(search: Search, value: str) -> Search:
     """``system|code`` or ``code`` of the DICOM event or its type."""
     code = value.rpartition("|")[2]
-    kinds = [kind.name for kind in KINDS.values() if code in (kind.event_id, kind.type_code)]
+    kinds = [kind.name for kind in KINDS.values() if code and code in (kind.event_id, kind.type_code)]
     if not kinds:
         raise BadSearch("type: expected the DICOM code of an event")
     return replace(search, more=search.more & Q(kind__in=kinds))
@@ -183,7 +183,7 @@ def _with(search: Search, **fields: Any) -> Search:
 
 
 def _said(name: str, value: str) -> str:
-    if not value or len(value) > 200:
+    if not value or len(value) > 200 or "\0" in value:
         raise BadSearch(f"{name}: expected a value of 1 to 200 characters")
     return value
 

@@ -100,7 +100,7 @@ def _word(value: object) -> str:
 def _by(who: str) -> Q:
     """Events of a principal: by identity, address, digest or name."""
     try:
-        return Q(principal_id=str(UUID(who))) if len(who) == 36 else Q(source_ip=str(ipaddress.ip_address(who)))
+        return Q(principal_id=str(UUID(who))) if len(who) == 36 else Q(source_ip=_address(who))
     except ValueError:
         pass
     if _DIGEST.fullmatch(who):
@@ -113,6 +113,11 @@ def _by(who: str) -> Q:
     ids = [str(identity) for found in named for identity in found]
     # A name that failed to sign in belongs to nobody.
     return Q(principal_id__in=ids) | Q(principal_id="", principal_name=who)
+
+
+def _address(who: str) -> str:
+    """An address as the trail has it, without a zone. Raises ValueError."""
+    return str(ipaddress.ip_address(who.partition("%")[0]))
 
 
 def _about(subject: str) -> Q:

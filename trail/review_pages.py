@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from access.principal import Principal
 from audit.bounded import bounded
 from audit.kinds import TRAIL_REVIEWED
-from audit.models import SavedReview
+from audit.models import AccessEvent, SavedReview
 from trail.criteria import Criteria
 from trail.door import for_auditors, write_down
 from trail.filters import Filter
@@ -110,7 +110,8 @@ def _save(request: HttpRequest, principal: Principal) -> str:
 
 def _reviewed(request: HttpRequest, principal: Principal, review: SavedReview) -> HttpResponse:
     form = ReviewedForm(request.POST)
-    if form.is_valid():
+    # Up to what is there: nobody says beforehand that they have seen what is still to come.
+    if form.is_valid() and AccessEvent.objects.filter(pk=form.cleaned_data["to"]).exists():
         to, comment = form.cleaned_data["to"], form.cleaned_data["comment"]
         with transaction.atomic():
             # Never backwards: two who review at once both did what they did.

@@ -78,11 +78,13 @@ def at_night(rule: Rule, now: datetime) -> Iterator[Finding]:
 
 
 def many_refusals(rule: Rule, now: datetime) -> Iterator[Finding]:
-    """``threshold`` or more refusals and failed sign-ins of one principal, or from one address."""
+    """``threshold`` or more refusals and failed sign-ins of one principal from whatever addresses, or from one address
+    of nobody or about several: passwords are also tried by going through the names."""
     refused = AccessEvent.objects.filter(
         Q(decision="deny") | Q(kind=SIGN_IN_FAILED.name), recorded_at__gte=now - rule.window
     )
-    yield from _grouped(refused, rule.threshold)
+    yield from _by_address(refused.filter(Q(principal_id="") | Q(kind=SIGN_IN_FAILED.name)), rule.threshold)
+    yield from _by_principal(refused, rule.threshold)
 
 
 def restricted(rule: Rule, now: datetime) -> Iterator[Finding]:
@@ -121,33 +123,51 @@ def same_surname(rule: Rule, now: datetime) -> Iterator[Finding]:
 def emergencies(rule: Rule, now: datetime) -> Iterator[Finding]:
     """Every emergency access that began."""
     kinds = [kind.name for kind in KINDS.values() if kind.type_code == _OVERRIDE]
-    yield from _grouped(AccessEvent.objects.filter(kind__in=kinds, recorded_at__gte=now - rule.window), 1)
+    yield from _by_principal(AccessEvent.objects.filter(kind__in=kinds, recorded_at__gte=now - rule.window), 1)
 
 
 def _reads(since: datetime) -> QuerySet[AccessEvent]:
     return AccessEvent.objects.filter(recorded_at__gte=since, kind__in=READS, decision="allow")
 
 
-def _grouped(events: QuerySet[AccessEvent], threshold: int) -> Iterator[Finding]:
-    """Each principal, or address where nobody is known, with ``threshold`` events or more."""
+def _by_address(events: QuerySet[AccessEvent], threshold: int) -> Iterator[Finding]:
+    """Each address with ``threshold`` events or more that are not all about one principal."""
     groups: QuerySet[Any, Any] = (
-        events.values("principal_kind", "principal_id", "source_ip")
+        events.values("source_ip")
         .annotate(
-            count=Count("sequence"), since=Min("recorded_at"), until=Max("recorded_at"), name=Max("principal_name")
+            count=Count("sequence"), since=Min("recorded_at"), until=Max("recorded_at"),
+            about=Count("principal_id", distinct=True), last=Max("principal_id"),
+        )
+        .filter(Q(about__gt=1) | Q(last=""), count__gte=threshold)
+        .order_by("source_ip")
+    )  # fmt: skip
+    for row in groups:
+        # Without an identity the name is what somebody typed.
+        yield Finding("anonymous", "", "", row["count"], row["since"], row["until"], source_ip=row["source_ip"])
+
+
+def _by_principal(events: QuerySet[AccessEvent], threshold: int) -> Iterator[Finding]:
+    """Each principal with ``threshold`` events or more; with the address if there is only one."""
+    groups: QuerySet[Any, Any] = (
+        events.exclude(principal_id="")
+        .values("principal_id")
+        # A failed sign-in is anonymous: of a person's other events the kind says more.
+        .annotate(
+            count=Count("sequence"), since=Min("recorded_at"), until=Max("recorded_at"), kind_of=Max("principal_kind"),
+            name=Max("principal_name"), first=Min("source_ip"), last=Max("source_ip"),
         )
         .filter(count__gte=threshold)
-        .order_by("principal_id", "source_ip")
-    )
+        .order_by("principal_id")
+    )  # fmt: skip
     for row in groups:
         yield Finding(
-            row["principal_kind"],
+            row["kind_of"],
             row["principal_id"],
-            # Without an identity the name is what somebody typed.
-            row["name"] if row["principal_id"] else "",
+            row["name"],
             row["count"],
             row["since"],
             row["until"],
-            source_ip=row["source_ip"],
+            source_ip=row["last"] if row["first"] == row["last"] else None,
         )
 
 

@@ -187,7 +187,7 @@ ALTER TABLE audit_accessevent ATTACH PARTITION audit_accessevent_before FOR VALU
 ALTER TABLE audit_accessevent_before DROP CONSTRAINT access_event_past;
 SELECT audit_guard_partition('audit_accessevent_before');
 """
-# Whoever could read the table still can.
+# Whoever could read the table still can; and whoever could write, which took no right to an identity's sequence.
 RIGHTS = """
 DO $$
 DECLARE
@@ -200,6 +200,10 @@ BEGIN
         EXECUTE format('GRANT %s ON audit_accessevent TO %s%s', given.privilege_type,
                        CASE WHEN given.grantee = 0 THEN 'PUBLIC' ELSE given.grantee::regrole::text END,
                        CASE WHEN given.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+        IF given.privilege_type = 'INSERT' THEN
+            EXECUTE format('GRANT USAGE ON SEQUENCE audit_accessevent_sequence_seq TO %s',
+                           CASE WHEN given.grantee = 0 THEN 'PUBLIC' ELSE given.grantee::regrole::text END);
+        END IF;
     END LOOP;
 END
 $$;
@@ -261,6 +265,15 @@ def _exchange(cursor: Any, past: datetime | None) -> None:
     )
 
 
+def make_counts(apps: StateApps, editor: BaseDatabaseSchemaEditor) -> None:
+    """Make the table of counted frames, unless a migration that was ended half way has made it."""
+    model = apps.get_model("audit", "FrameRead")
+    if model._meta.db_table not in editor.connection.introspection.table_names():
+        editor.create_model(model)
+    # Room in each page for the next version of its rows: counting touches no index then.
+    editor.execute("ALTER TABLE audit_frameread SET (fillfactor = 50)")
+
+
 class Migration(migrations.Migration):
     atomic = False
     dependencies = [("audit", "0003_log")]
@@ -280,31 +293,34 @@ class Migration(migrations.Migration):
                 ),
             ],
         ),
-        migrations.CreateModel(
-            name="FrameRead",
-            fields=[
-                (
-                    "pk",
-                    models.CompositePrimaryKey(
-                        "opened_by",
-                        "series_uid",
-                        "backend",
-                        blank=True,
-                        editable=False,
-                        primary_key=True,
-                        serialize=False,
-                    ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[
+                migrations.CreateModel(
+                    name="FrameRead",
+                    fields=[
+                        (
+                            "pk",
+                            models.CompositePrimaryKey(
+                                "opened_by",
+                                "series_uid",
+                                "backend",
+                                blank=True,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("opened_by", models.BigIntegerField()),
+                        ("series_uid", models.TextField()),
+                        ("backend", models.IntegerField()),
+                        ("opened_at", models.DateTimeField()),
+                        ("answers", models.BigIntegerField()),
+                        ("frames", models.BigIntegerField()),
+                        ("bytes", models.BigIntegerField()),
+                        ("last_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                    ],
                 ),
-                ("opened_by", models.BigIntegerField()),
-                ("series_uid", models.TextField()),
-                ("backend", models.IntegerField()),
-                ("opened_at", models.DateTimeField()),
-                ("answers", models.BigIntegerField()),
-                ("frames", models.BigIntegerField()),
-                ("bytes", models.BigIntegerField()),
-                ("last_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
         ),
-        # Room in each page for the next version of its rows: counting touches no index then.
-        migrations.RunSQL("ALTER TABLE audit_frameread SET (fillfactor = 50)", migrations.RunSQL.noop),
+        migrations.RunPython(make_counts),
     ]

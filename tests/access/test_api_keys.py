@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -174,6 +175,28 @@ def test_there_are_so_many_and_no_more(user: User, monkeypatch: pytest.MonkeyPat
         make_key(user, Wish(name="three"), COMMAND_LINE)
     ApiKey.objects.filter(pk=second.pk).update(revoked_at=timezone.now())
     make_key(user, Wish(name="three"), COMMAND_LINE)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_at_once_get_no_more(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("access.api_keys.MOST_KEYS", 2)
+    together = threading.Barrier(6)
+
+    def make() -> None:
+        together.wait()
+        try:
+            make_key(user, Wish(name="one of many"), COMMAND_LINE)
+        except TooManyKeys:
+            pass
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=make) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ApiKey.objects.count() == 2
 
 
 class TestDevices:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client as HttpClient
 from django.utils import timezone
 
@@ -282,6 +284,24 @@ def test_ending_twice_is_one_end(make_person: Make, make_study: Make) -> None:
     assert end(begun, Acting())
     assert not end(begun, Acting())
     assert AccessEvent.objects.filter(kind="emergency_ended").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_form_sent_many_times_at_once_opens_one(make_person: Make, make_study: Make) -> None:
+    user, patient = make_person("radiologist"), make_study().patient
+    patient.refresh_from_db()
+
+    def ask_again(_: int) -> None:
+        try:
+            begin(patient, REASON, 5, Acting(None, of(user)))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask_again, range(6)))
+    assert EmergencyAccess.objects.count() == 6
+    assert EmergencyAccess.objects.active().count() == 1
+    assert Grant.objects.active().count() == 1
 
 
 @pytest.mark.parametrize("text", ["", "urgent", "  ab  cd   ", "..........", "ababababab", "\0" * 20])

@@ -341,10 +341,11 @@ class TestKeys:
             (200, {}, b'"keys"'),
             (200, {}, b'{"keys": 1}'),
             (200, {}, b'{"keys": [1, null, {}, {"kty": "RSA"}, {"kty": "RSA", "n": 1, "e": []}]}'),
+            (200, {}, b'{"keys": [{"kty": "RSA", "key_ops": null}, {"kty": "RSA", "key_ops": 7}]}'),
             (200, {}, b" " * (asking.MOST_BYTES + 1)),
             (500, {}, b""),
         ],
-        ids=["redirect", "HTML", "nested", "text", "no list", "no keys", "too large", "500"],
+        ids=["redirect", "HTML", "nested", "text", "no list", "no keys", "no uses", "too large", "500"],
     )
     def test_what_is_no_set_of_keys(self, machine: Browser, robot: Client, issuer: Issuer, answer: Any) -> None:
         issuer.paths["/elsewhere"] = issuer.paths["/jwks"]

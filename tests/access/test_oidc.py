@@ -7,6 +7,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -36,6 +37,8 @@ USERS: dict[str, dict[str, Any]] = {
     "grey": {"preferred_username": "dr.grey", "groups": ["rad", "boss-of-nothing"], "email": "grey@example.org"},
     "plain": {"preferred_username": "plain", "groups": ["administrator", "radiologist", "*"]},
     "taken": {"preferred_username": "LOCAL", "groups": ["rad"]},
+    "wide": {"preferred_username": "ＬＯＣＡＬ", "groups": ["rad"]},
+    "long": {"preferred_username": "ﷺ" * 150, "groups": ["rad"]},
     "odd": {"preferred_username": "<script>\n", "groups": ["rad"]},
     "nameless": {"groups": ["rad"]},
 }
@@ -203,6 +206,9 @@ class TestWithARealProvider:
         assert not FederatedIdentity.objects.exists()
         assert failures()[-1].outcome_description.endswith("(subject taken)")
         assert failures()[-1].rule == "oidc"
+        assert b"has to link" in sign_in(browser, "wide").content
+        assert sign_in(browser, "long").status_code == 403
+        assert not FederatedIdentity.objects.exists()
         FederatedIdentity.objects.create(issuer=provider.issuer, subject="taken", user=person)
         create_user("somebody", ["administrator"])
         assert sign_in(browser, "taken").status_code == 302
@@ -560,6 +566,24 @@ class TestLies:
         assert liar.answer(lambda liar: liar.sign(auth_time=long_ago)).status_code == 302
         assert liar.again(lambda liar: liar.sign(auth_time=long_ago)).status_code == 401
         assert liar.again(lambda liar: liar.sign(auth_time=int(time.time()))).status_code == 302
+
+    def test_who_was_not_asked_there_is_asked_before_sensitive_actions(self, liar: Liar) -> None:
+        """A provider that knows the browser signs in whoever sits there, and nobody showed anything."""
+        new_key = "/account/keys/new"
+        now = int(time.time())
+        cases: list[tuple[dict[str, Any], int]] = [
+            ({"auth_time": now - 3600}, 302),
+            ({}, 302),
+            ({"auth_time": now}, 200),
+        ]
+        for changes, status in cases:
+            liar.browser.cookies.clear()
+            assert liar.answer(partial(Liar.sign, **changes)).status_code == 302
+            assert liar.browser.get(new_key).status_code == status, changes
+        liar.browser.cookies.clear()
+        liar.answer(Liar.sign)
+        assert liar.again(Liar.sign).status_code == 302
+        assert liar.browser.get(new_key).status_code == 200
 
     def test_logs_have_nothing_of_it(self, liar: Liar, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO)

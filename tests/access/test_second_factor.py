@@ -88,6 +88,13 @@ class TestCodes:
         assert totp.add_app(rita, new, "Phone", code) is not None
         assert totp.use_code(rita, code) is None
 
+    def test_a_form_sent_twice_adds_one_app(self, rita: User) -> None:
+        """Two clicks: both requests have the session as it was before."""
+        new = totp.new_app()
+        added = [totp.add_app(rita, new, "Phone", code_of(new.secret)) for _ in range(2)]
+        assert [found is not None for found in added] == [True, False]
+        assert SecondFactor.objects.filter(user=rita).count() == 1
+
     def test_of_two_apps_each(self, rita: User) -> None:
         for secret in [add_app(rita), add_app(rita)]:
             assert totp.use_code(rita, code_of(secret)) is not None

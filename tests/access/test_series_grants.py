@@ -102,6 +102,27 @@ def test_a_person(case: Case, reader: Door) -> None:
     assert reader.get(crossed).status_code == 404
 
 
+def test_the_study_is_counted_as_far_as_it_is_reached(door_for: DoorFor, technologist: Door) -> None:
+    study = generate_uid()
+    made = [make_data_set(StudyInstanceUID=study, Modality=modality) for modality in ("MR", "SR", "SR")]
+    assert technologist.store([to_bytes(ds) for ds in made]).status_code == 200
+    door = door_for("referring_physician")
+    user, mine = User.objects.latest("pk"), str(made[0].SeriesInstanceUID)
+    Grant.objects.create(series=Series.objects.get(series_instance_uid=mine), user=user)
+
+    def said() -> list[tuple[Any, ...]]:
+        paths = ("studies", "series", "instances", f"studies/{study}/series?includefield=00201206,00201208,00080061")
+        tags = ("00201206", "00201208", "00080061")
+        return [tuple(door.get(path).json()[0][tag]["Value"] for tag in tags) for path in paths]
+
+    assert said() == [([1], [1], ["MR"])] * 4
+    page = door.http.get("/", headers={"accept": "text/html"}).content.decode()
+    assert "MR" in page.partition("<tbody")[2]
+    assert "SR" not in page.partition("<tbody")[2]
+    Grant.objects.create(study=Study.objects.get(), user=user)
+    assert said() == [([3], [3], ["MR", "SR"])] * 4
+
+
 def test_a_zip_of_the_study_has_the_series_alone(case: Case, reader: Door) -> None:
     import io
     import zipfile

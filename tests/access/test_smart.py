@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from django.urls import reverse
 
 from access import smart
 from access.clients import set_scopes
-from access.models import AppSession, Client, User
+from access.models import AppSession, Client, CustomRole, User
 from access.roles import Permission
 from archive.models import Patient
 from audit.models import AccessEvent
@@ -180,6 +181,34 @@ class TestOnePatient:
         event = AccessEvent.objects.filter(kind="sign_in").order_by("-sequence")[0]
         assert event.patient_ids == ["P1"]
 
+    def test_of_others_and_of_nobody_look_alike(self, signed_in: Browser, app: App, make_study: MakeStudy) -> None:
+        """Somebody who may see all studies asks with a token of one patient: the same work, the same event."""
+        mine, _ = make_study("1.2.3", patient_id="P1"), make_study("1.2.4", patient_id="P2")
+        tokens = app.tokens(signed_in, scope="patient/ImagingStudy.rs", posted={"patient": str(mine.patient_id)})
+        header = {"Authorization": f"Bearer {tokens['access_token']}"}
+        for uid in ("1.2.4", "1.2.5"):
+            answer = Browser(HTTP_HOST="127.0.0.1").get(f"/dicom-web/studies/{uid}/metadata", headers=header)
+            assert answer.status_code == 404
+        refused = AccessEvent.objects.filter(kind="refused").order_by("sequence")
+        assert [event.study_uids for event in refused] == [["1.2.4"], ["1.2.5"]]
+
+    def test_names_are_shown_to_whoever_is_shown_names(
+        self, browser: Browser, app: App, make_study: MakeStudy, make_person: MakePerson
+    ) -> None:
+        rights = {"search": "ALL", "retrieve": "ALL"}
+        CustomRole.objects.create(name="counting", title="Counting", rights=rights, withheld=["identity"])
+        browser.force_login(make_person("counting"))
+        mine = make_study("1.2.3", patient_id="P1")
+        Patient.objects.update(patient_birth_date="19310203")
+        page = browser.get(app.question(scope="patient/ImagingStudy.rs")).content.decode()
+        assert "P1" in page
+        app.tokens(browser, scope="patient/ImagingStudy.rs", posted={"patient": str(mine.patient_id)})
+        listed = browser.get("/account/keys/").content.decode()
+        assert "one patient" in listed
+        for text in (page, listed):
+            assert "DOE" not in text
+            assert "1931" not in text
+
     def test_the_limit_outlives_a_refresh(self, signed_in: Browser, app: App, make_study: MakeStudy) -> None:
         mine = make_study("1.2.3", patient_id="P1")
         make_study("1.2.4", patient_id="P2")
@@ -240,6 +269,33 @@ class TestOnePatient:
         Patient.objects.all().delete()
         assert app.whoami(tokens["access_token"]).status_code == 401
 
+    def test_asked_for_it_stays(self, signed_in: Browser, make_study: MakeStudy) -> None:
+        """What an app asks for and may not have is left out, but never the limit: less would become more."""
+        mine = make_study("1.2.3", patient_id="P1")
+        make_study("1.2.4", patient_id="P2")
+        for scopes in (("user/ImagingStudy.rs",), ("launch/patient", "user/ImagingStudy.rs")):
+            app, asked = make_app(scopes=scopes, name=f"App of {len(scopes)}"), "launch/patient user/ImagingStudy.rs"
+            tokens = app.tokens(signed_in, scope=asked, posted={"patient": str(mine.patient_id)})
+            assert (tokens["scope"], tokens["patient"]) == (asked, str(mine.patient_id))
+            assert self.studies(tokens["access_token"]) == ["1.2.3"]
+            again = app.refresh(tokens["refresh_token"], scope=asked)
+            assert (again.status_code, self.studies(again.json()["access_token"])) == (200, ["1.2.3"])
+
+    def test_it_manages_nothing(self, browser: Browser, make_person: MakePerson, make_study: MakeStudy) -> None:
+        """Accounts, grants and the trail are of everybody."""
+        browser.force_login(make_person("administrator", "auditor"))
+        study = make_study("1.2.3", patient_id="P1")
+        app = make_app(scopes=("dicomweb",))
+        scope = "dicomweb launch/patient"
+        limited = app.tokens(browser, scope=scope, posted={"patient": str(study.patient_id)})["access_token"]
+        whole = app.tokens(browser, scope="dicomweb")["access_token"]
+        for path in ("/api/people", "/api/grants", "/administration/", "/administration/emergencies/", "/trail/"):
+            found = [
+                app.machine.get(path, headers={"Authorization": f"Bearer {token}"}).status_code
+                for token in (limited, whole)
+            ]
+            assert found == [403, 200], path
+
     def test_introspection_names_the_patient(
         self, signed_in: Browser, app: App, make_study: MakeStudy, make_client: MakeClient
     ) -> None:
@@ -286,6 +342,19 @@ def test_who_may_introspect(make_client: MakeClient, make_token: Any) -> None:
     assert Browser(HTTP_HOST="127.0.0.1").post("/oauth/introspect/", {"token": token}).status_code == 401
     events = list(AccessEvent.objects.filter(kind="token_checked").values_list("principal_name", flat=True))
     assert events == [asking.name] * 4
+
+
+@pytest.mark.django_db
+def test_credentials_in_the_address_are_none(make_client: MakeClient, make_token: Any) -> None:
+    """They would stand in logs; and the trail and the throttle would name whoever the form or the header names."""
+    asking, other = make_client("technologist", secret="secret"), make_client("technologist", secret="secret")
+    set_scopes(asking, ["dicomweb"], may_introspect=True)
+    address = f"/oauth/introspect/?client_id={asking.client_id}&client_secret=secret"
+    basic = base64.b64encode(f"{other.client_id}:wrong".encode()).decode()
+    for headers in ({}, {"Authorization": f"Basic {basic}"}):
+        response = Browser(HTTP_HOST="127.0.0.1").post(address, {"token": make_token(other)}, headers=headers)
+        assert (response.status_code, response.json()) == (400, {"error": "invalid_request"})
+    assert not AccessEvent.objects.filter(kind="token_checked").exists()
 
 
 WELL_KNOWN = ("/.well-known/smart-configuration", "/dicom-web/.well-known/smart-configuration",

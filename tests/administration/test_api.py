@@ -4,14 +4,21 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
+from django.db import OperationalError, connection, transaction
 from django.test import Client as Browser
 from django.urls import reverse
 from django.utils import timezone
 
+from access import managers
+from access.custom_roles import change_role
 from access.models import Client, CustomRole, Grant, User
+from access.people import set_roles
+from access.roles import Permission, Scope
 from administration.api_urls import urlpatterns
 from archive.models import Study
+from audit.bounded import bounded
 from audit.models import AccessEvent
 from tests.administration.conftest import SignedIn
 
@@ -147,6 +154,38 @@ class TestPeople:
         assert program.post("/api/people", made, content_type=JSON).status_code == 201
         eve = User.objects.get(username="eve")
         assert (eve.is_superuser, eve.is_staff, eve.check_password("x")) == (False, False, False)
+
+    def test_names_are_equal_in_any_letters(self, program: Browser) -> None:
+        """What is written in wide letters is kept in plain ones (NFKC)."""
+        statuses = {
+            "ｎｏｒａ": 201,
+            "ＮＯＲＡ": 409,
+            "nora": 409,
+            "ﷺ": 409,  # a word in plain letters with spaces
+            "ﷺ" * 150: 409,
+        }
+        for name, status in statuses.items():
+            made = program.post("/api/people", {"username": name, "roles": ["nurse"]}, content_type=JSON)
+            assert made.status_code == status, name
+        assert list(User.objects.values_list("username", flat=True)) == ["nora"]
+
+    def test_who_takes_the_right_to_manage_waits_in_turn(self, make_person: Callable[..., User]) -> None:
+        """Else one changes the role of the last but one while another takes the role of the last."""
+        role = CustomRole.objects.create(name="boss", title="Boss", rights={"manage": "ALL"})
+        make_person("administrator")
+        other = make_person("administrator")
+        changes: tuple[Callable[[], object], ...] = (
+            lambda: set_roles(other, ["boss"]),
+            lambda: change_role(role, "Boss", {Permission.SEARCH: Scope.ALL}),
+        )
+        with psycopg.connect(**connection.get_connection_params()) as somebody:
+            somebody.execute("SELECT pg_advisory_xact_lock(%s)", [managers._LOCK])
+            for change in changes:
+                with pytest.raises(OperationalError), transaction.atomic(), bounded(lock_seconds=0.2):
+                    change()
+            somebody.rollback()
+        for change in changes:
+            change()
 
     def test_own_roles_stay(self, as_role: SignedIn, make_person: Callable[..., User]) -> None:
         window = as_role("administrator", username="mara")

@@ -172,7 +172,7 @@ def test_the_table_of_before_becomes_the_past(tmp_path: Path, interrupted: bool)
         record([an_event(request_id="waits")])
         rows("SELECT set_config('session_replication_role', 'origin', false)")
         with connection.cursor() as cursor:
-            cursor.execute("GRANT SELECT ON audit_accessevent TO PUBLIC")
+            cursor.execute("GRANT SELECT, INSERT ON audit_accessevent TO PUBLIC")
             if interrupted:
                 migration._prepare(cursor)
         files = rows("SELECT pg_relation_filenode('audit_accessevent')")
@@ -182,6 +182,7 @@ def test_the_table_of_before_becomes_the_past(tmp_path: Path, interrupted: bool)
         assert rows("SELECT pg_relation_filenode('audit_accessevent_before')") == files
         assert rows("SELECT * FROM audit_accessevent ORDER BY sequence") == before
         assert rows("SELECT has_table_privilege('public', 'audit_accessevent', 'SELECT')") == [(True,)]
+        assert rows("SELECT has_sequence_privilege('public', 'audit_accessevent_sequence_seq', 'USAGE')") == [(True,)]
         log.grow(10)
         report = log.verify()
         assert (report.findings, report.events, report.signed) == ([], 311, 311)
@@ -196,6 +197,14 @@ def test_the_table_of_before_becomes_the_past(tmp_path: Path, interrupted: bool)
         as_superuser("TRUNCATE audit_accessevent, audit_unsealedevent, audit_sealedevent, audit_treenode")
         back_to_one_table()
         convert()
+
+
+def test_a_migration_that_ended_after_its_last_table_is_run_again() -> None:
+    state = _state("0004_partitions").apps
+    with connection.schema_editor(atomic=False) as editor:
+        migration.convert(state, editor)
+        migration.make_counts(state, editor)
+    assert rows("SELECT reloptions FROM pg_class WHERE relname = 'audit_frameread'") == [(["fillfactor=50"],)]
 
 
 def test_the_command_lists_them() -> None:

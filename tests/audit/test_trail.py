@@ -177,6 +177,11 @@ def test_a_locked_trail_is_not_waited_for(application_role: psycopg.Connection, 
         assert cursor.fetchone() == ("0",), "only the trail's own statements are in a hurry"
 
 
+def test_an_address_with_the_zone_of_an_interface_stops_nothing() -> None:
+    record([an_event(source_ip="fe80::1%eth0")])
+    assert AccessEvent.objects.get(source_ip="fe80::1").kind == "retrieve"
+
+
 def test_one_event_is_one_statement(django_assert_num_queries: Callable[[int], Any]) -> None:
     with django_assert_num_queries(1):
         record([an_event()])

@@ -231,6 +231,36 @@ def test_what_one_role_shows_is_shown(study: Dataset, door_for: DoorFor) -> None
     assert "ZZQXNAME" in both.http.get("/", headers={"accept": "text/html"}).content.decode()
 
 
+def test_stored_attributes_are_those_of_the_right_to_retrieve(study: Dataset, door_for: DoorFor) -> None:
+    """A role that searches and shows all doesn't show what only another role may retrieve."""
+    both = door_for("administrator", "nurse")
+    UserRole.objects.filter(role="nurse").update(limit_kind="department", limit_values=["Ward 3"])
+    for path in ("instances?includefield=PatientAddress,OperatorsName", "instances?includefield=all"):
+        response = both.get(path)
+        text = body_of(response).decode()
+        assert "ZZQXOPERATOR" in text, path
+        assert "ZZQXSTREET" not in text, path
+        assert "ZZQXNAME" in body_of(both.get("studies")).decode(), path
+
+
+def test_an_emergency_shows_no_more_of_a_patient(study: Dataset, door_for: DoorFor) -> None:
+    """The page of emergencies, and the list of studies that shows them, keep to what the role is shown."""
+    rights = {"search": "ALL", "retrieve": "ALL", "break_glass": "ALL"}
+    CustomRole.objects.create(name="counting", title="Counting", rights=rights, withheld=["identity"])
+    counting = door_for("counting")
+    wish = {"patient_id": study.PatientID, "reason": "unconscious after an accident, images wanted"}
+    begun = counting.http.post(
+        "/api/emergency-access", wish, content_type="application/json", headers={"origin": "http://testserver"}
+    )
+    assert begun.status_code == 201, begun.content
+    for path in ("/", "/emergency/"):
+        page = counting.http.get(path, headers={"accept": "text/html"})
+        assert page.status_code == 200
+        assert str(study.PatientID) in page.content.decode(), path
+        assert "ZZQXNAME" not in page.content.decode().upper(), path
+        assert "1931" not in page.content.decode(), path
+
+
 def test_the_groups_are_attributes() -> None:
     for group in Group:
         listed = {f"{tag_for_keyword(keyword):08X}" for keyword in keywords(group) if tag_for_keyword(keyword)}

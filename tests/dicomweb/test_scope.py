@@ -257,3 +257,12 @@ def test_without_a_trail_nothing_is_read(door_for: DoorFor) -> None:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE audit_away RENAME TO audit_accessevent")
     assert door.get(paths["frames"]).status_code == 200
+
+
+@pytest.mark.parametrize("named", ["%00", "Doe%5EJohn", "%ED%A0%80", "1" * 65])
+def test_a_parameter_that_is_no_uid_is_looked_up_nowhere(limited: Door, named: str) -> None:
+    for path in ("extendedquerytags/00080051", "commitment-requests/1.2.3"):
+        assert limited.get(f"{path}?studyUID={named}").status_code in (403, 404), path
+    refused = AccessEvent.objects.filter(kind="refused")
+    assert refused.exists()
+    assert all(event.study_uids == [] for event in refused)

@@ -127,6 +127,14 @@ class TestPassword:
         assert [self.change(home, "wrong").status_code for _ in range(4)] == [400, 400, 400, 429]
         assert int(self.change(home)["Retry-After"]) > 0
 
+    def test_guessing_is_on_the_trail(self, home: Browser, rita: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.change(home, current="wrong")
+        monkeypatch.setattr(throttle, "PER_NAME", 1)
+        assert self.change(home).status_code == 429
+        failed = AccessEvent.objects.filter(kind="sign_in_failed").order_by("sequence")
+        assert [(event.principal_name, event.rule) for event in failed] == [("rita", "password change")] * 2
+        assert "wrong" not in failed[0].outcome_description.replace("wrong password", "")
+
     def test_without_a_password(self, browser: Browser, make_person: Make) -> None:
         browser.force_login(make_person("radiologist"))
         assert browser.get(self.PATH).status_code == 404

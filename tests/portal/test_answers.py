@@ -111,6 +111,8 @@ def test_the_request_id_is_on_the_trail(browser: Browser, make_person: Make) -> 
         ("", "203.0.113.9", ["unix"], "203.0.113.9"),
         ("", "203.0.113.9", [], ""),
         ("::1", "2001:db8::1", ["::1"], "2001:db8::1"),
+        ("::1", "fe80::1%eth0", ["::1"], "::1"),
+        ("fe80::1%eth0", "", [], ""),
     ],
 )
 def test_client_address(peer: str, forwarded: str, trusted: list[str], address: str) -> None:

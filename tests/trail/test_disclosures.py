@@ -10,9 +10,11 @@ import pytest
 from django.test import Client as Browser
 
 from archive.models import Patient, Study
+from audit.canonical import FIELDS
 from audit.kinds import ACCESS, EXPORT, RETRIEVE, SHARE, SHARE_USED
 from audit.models import AccessEvent
 from tests.access.conftest import MakeStudy
+from tests.audit.logs import rows
 from tests.trail.conftest import NOON, Happen
 from trail.disclosures import disclosures
 
@@ -70,6 +72,19 @@ def test_six_years(happen: Happen) -> None:
     assert "long ago" not in {row.recipient for row in disclosures("P-3", "", now=datetime(2030, 3, 1, tzinfo=UTC))}
     assert "long ago" in {row.recipient for row in disclosures("P-3", "", now=datetime(2025, 12, 31, tzinfo=UTC))}
     assert disclosures("P-3", "", now=datetime(2036, 2, 29, tzinfo=UTC)) == []
+
+
+def test_much_that_a_vendor_read_hides_nothing(happen: Happen) -> None:
+    about = {"study_uids": ["1.2.3"], "patient_ids": ["P-3"]}
+    happen(EXPORT, who="Dr Outside", at=NOON, **about)
+    happen(RETRIEVE, who="ai.example", roles=["ai_vendor"], instance_count=1, at=NOON + timedelta(days=1), **about)
+    names = ", ".join(name for name in FIELDS if name != "sequence")
+    rows(
+        f"INSERT INTO audit_accessevent ({names}) SELECT {names} FROM audit_accessevent, generate_series(1, 12000) "  # noqa: S608
+        "WHERE principal_name = 'ai.example' RETURNING sequence"
+    )
+    found = disclosures("P-3", "", now=NOON + timedelta(days=2))
+    assert [(row.recipient, row.instances) for row in found] == [("ai.example", 12_001), ("Dr Outside", 0)]
 
 
 def test_the_page_names_nobody_in_its_address(reading: Browser, happen: Happen) -> None:

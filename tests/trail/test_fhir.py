@@ -184,6 +184,7 @@ class TestSearch:
         "query",
         ["colour=red", "date=yesterday", "date=2030-02-30", "date=ap2030", "date=9999-12-31", "outcome=5", "action=X",
          "_count=x", "_sort=date", "type=1", "_page=abc", "patient=", "patient=A&patient=B", "agent=a%00b", "study=%00",
+         "study=%2500", "type=", "type=http://dicom.nema.org/resources/ontology/DCM|",
          "_page=gAAAA", "date=ne2030", "patient=" + "9" * 300],
     )  # fmt: skip
     def test_what_cannot_be_understood(self, query: str, machine: Browser) -> None:
@@ -199,6 +200,8 @@ class TestSearch:
             "_id=" + "9" * 40,
             "_format=json",
             "agent=%ED%A0%80",
+            "address=fe80::1%25eth0",
+            "address=fe80::1%25",
             "",
         ):
             assert resources(get(machine, path=f"/fhir/AuditEvent?{query}")) is not None, query

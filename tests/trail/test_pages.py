@@ -190,6 +190,8 @@ def test_bad_questions_are_told(reading: Browser) -> None:
         assert 'role="alert"' in answer.content.decode()
         assert reading.get("/trail/events.csv", asked).status_code == 400
     assert reading.get("/trail/", {"study": "a\0b"}).status_code == 400
+    assert reading.get("/trail/", {"refused": "\0"}).status_code == 400
+    assert reading.get("/trail/", {"who": "fe80::1%eth0"}).status_code == 200
     assert (
         reading.get("/trail/", {"who": "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")}).status_code == 200
     )
@@ -291,9 +293,17 @@ class TestReviews:
         for odd in ("", "x", "-1", "9" * 40):
             assert reading.post(f"/trail/reviews/{saved.external_id}/", {"to": odd}).status_code == 302
 
+    def test_nobody_reviews_what_is_still_to_come(self, reading: Browser, happen: Happen) -> None:
+        saved = SavedReview.objects.create(name="x")
+        for to in (happen().pk + 1_000, 2**63 - 1):
+            reading.post(f"/trail/reviews/{saved.external_id}/", {"to": to})
+            saved.refresh_from_db()
+            assert (saved.reviewed_to, saved.reviewed_by) == (0, ""), to
+
     def test_names_and_removal(self, reading: Browser) -> None:
         assert reading.post("/trail/reviews/", {"name": ""}).status_code == 400
         assert reading.post("/trail/reviews/", {"name": "A", "since": "x"}).status_code == 400
+        assert reading.post("/trail/reviews/", {"name": "A", "refused": "\0"}).status_code == 400
         assert reading.post("/trail/reviews/", {"name": "A"}).status_code == 302
         assert reading.post("/trail/reviews/", {"name": "A"}).status_code == 400
         saved = SavedReview.objects.get()

@@ -154,6 +154,29 @@ def test_many_refusals(happen: Happen) -> None:
     assert look(DAY + timedelta(seconds=30)) == []
 
 
+def test_passwords_tried_by_going_through_the_names(happen: Happen) -> None:
+    for number in range(20):
+        happen(SIGN_IN_FAILED, who=f"known{number}", principal_kind="anonymous", source_ip="192.0.2.66", at=DAY)
+    (alert,) = look(DAY)
+    assert (alert.rule, alert.principal_id, alert.source_ip, alert.count) == ("refusals", "", "192.0.2.66", 20)
+    assert look(DAY + timedelta(seconds=30)) == []
+
+
+def test_one_name_tried_from_many_addresses(happen: Happen) -> None:
+    for number in range(20):
+        happen(SIGN_IN_FAILED, who="rita", principal_kind="anonymous", source_ip=f"192.0.2.{number}", at=DAY)
+    (alert,) = look(DAY)
+    assert (alert.rule, alert.principal_id, alert.source_ip, alert.count) == ("refusals", identity("rita"), None, 20)
+
+
+def test_emergencies_of_one_person_at_two_machines(happen: Happen) -> None:
+    for number in (1, 2):
+        at = DAY - timedelta(seconds=number)
+        happen(EMERGENCY_STARTED, patient_ids=["P-1"], source_ip=f"192.0.2.{number}", at=at)
+    (alert,) = look(DAY)
+    assert (alert.rule, alert.count) == ("emergency", 2)
+
+
 def test_every_emergency(happen: Happen) -> None:
     happen(EMERGENCY_STARTED, patient_ids=["P-1"], at=DAY)
     assert rules(look(DAY)) == [("emergency", "rita", 1)]
