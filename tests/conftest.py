@@ -7,6 +7,7 @@ own, and pytest-django gives it a database of its own.
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import secrets
 import shutil
@@ -229,4 +230,4 @@ def nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     from access import restrictions
 
     monkeypatch.setattr(restrictions, "BELIEVED_SECONDS", 3600.0)
-    restrictions.marks.forget()
+    monkeypatch.setattr(restrictions.marks, "_none_until", math.inf)
