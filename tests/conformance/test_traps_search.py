@@ -186,7 +186,7 @@ def test_trap_11_paging_ends_and_loses_nothing(site: TrapPacs) -> None:
     assert "Warning" not in cut.headers or cut.headers["Warning"].startswith("299 ")
 
 
-def granted(site: TrapPacs, study: str, role: str = "ai_vendor") -> TrapPacs:
+def granted(site: TrapPacs, study: str, role: str = "referring_physician") -> TrapPacs:
     """The installation as a machine sees it that was granted one study."""
     made = site.live.manage("create_client", f"granted-{generate_uid()[-12:]}", "--role", role)
     fields = {line.split()[0]: line.split()[1] for line in made.splitlines() if len(line.split()) > 1}
