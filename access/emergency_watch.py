@@ -45,3 +45,5 @@ class EmergencyWatch:
         except (DatabaseError, InterfaceError, AuditUnavailable) as error:
             log.warning("emergency accesses can't be looked at now (%s); trying again", type(error).__name__)
             connection.close()
+        except Exception:  # a defect must not end the thread: later accesses would end and be told to nobody
+            log.exception("emergency accesses can't be looked at")

@@ -1,14 +1,12 @@
 """``grant_study NAME STUDY_UID [--until DATE] [--right RIGHT] [--all-of-patient] [--end]``: open one study, or more."""
 
-from argparse import ArgumentParser, ArgumentTypeError
-from datetime import datetime, time
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.utils import timezone
-from django.utils.dateparse import parse_date, parse_datetime
 
 from access.grants import grant_study, revoke_study
+from access.management.targets import moment
 from access.people import Unknown
 from access.rights import Right
 
@@ -23,7 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("name", help="a person's name, a machine's name or client id")
         parser.add_argument("study", help="Study Instance UID")
         parser.add_argument(
-            "--until", type=_moment, help="2030-12-31 (to the end of that day) or 2030-12-31T18:00+01:00"
+            "--until", type=moment, help="2030-12-31 (to the end of that day) or 2030-12-31T18:00+01:00"
         )
         parser.add_argument(
             "--right",
@@ -58,20 +56,3 @@ class Command(BaseCommand):
         what = "the series" if options["series"] else "the study"
         what = "all studies of the patient" if options["all_of_patient"] else what
         self.stdout.write(f"{name} may reach {what} {end}")
-
-
-def _moment(text: str) -> datetime:
-    """A date, meaning its last moment, or a date with time; without a zone it is that of the server."""
-    try:
-        day, moment = parse_date(text), parse_datetime(text)
-    except ValueError as error:
-        raise ArgumentTypeError(str(error)) from error
-    if day is not None:
-        moment = datetime.combine(day, time.max)
-    if moment is None:
-        raise ArgumentTypeError(f"{text} is no date")
-    if timezone.is_naive(moment):
-        moment = timezone.make_aware(moment)
-    if moment <= timezone.now():
-        raise ArgumentTypeError(f"{text} is over")
-    return moment
