@@ -7,7 +7,7 @@ what was deleted or isn't granted is not found, and so never looked up here. Eac
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cache
@@ -33,16 +33,16 @@ class FrameCache:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._kept: OrderedDict[FrameKey, bytes] = OrderedDict()
+        self._kept: OrderedDict[Hashable, bytes] = OrderedDict()
         self._size = 0
-        self._under_way: dict[FrameKey, Future[bytes]] = {}
+        self._under_way: dict[Hashable, Future[bytes]] = {}
 
     @property
     def size(self) -> int:
         """Bytes kept now."""
         return self._size
 
-    def get(self, key: FrameKey, make: Callable[[], bytes]) -> bytes:
+    def get(self, key: Hashable, make: Callable[[], bytes]) -> bytes:
         """The frame of ``key``: kept, being made by another thread, or made now.
 
         What ``make`` raises goes to everybody who waits for it, and is not kept.
@@ -71,7 +71,7 @@ class FrameCache:
         mine.set_result(made)
         return made
 
-    def _keep(self, key: FrameKey, frame: bytes) -> None:
+    def _keep(self, key: Hashable, frame: bytes) -> None:
         if len(frame) * _LARGEST_SHARE > self._capacity:
             return
         self._kept[key] = frame

@@ -1,26 +1,29 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from pydicom.dataset import Dataset
 
+from archive.codec_processes import away
 from archive.decoding import decoding
 from archive.errors import NotFound, NotRenderable
 from archive.frame_cache import FrameKey, frame_cache
+from archive.frames_ahead import ahead
 from archive.locate import Located
 from archive.models import Instance
 from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
 from archive.retrieve import little_endian
-from dicom.codecs import DECODERS, DecodedFrame, decode_frame
-from dicom.described import decode_described, described_bytes
-from dicom.encoders import encode_frame
+from dicom import annotation
+from dicom.codecs import CODECS, DecodedFrame, decode_frame
+from dicom.described import recoded
 from dicom.errors import CannotDecode
 from dicom.frames import FrameRange, FrameTable
 from dicom.limits import in_force
 from dicom.part10 import ByteSource
-from dicom.picture_header import read_picture_header
+from dicom.picture_header import WANTED, Wanted, read_picture_header
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 
@@ -29,6 +32,8 @@ _SPAN = 16 << 20
 _PIECE = 1 << 20
 # Values of any VR begin at multiples of this many bytes, and so do pieces.
 _WORD = 8
+# Frame tables by the primary key of their instance
+Tables = Mapping[int, bytes | memoryview | None]
 _VR_OF_BITS = {16: "OW", 32: "OL", 64: "OV"}
 
 
@@ -63,7 +68,7 @@ class Frames:
     @property
     def decodable(self) -> bool:
         """Whether there is a decoder for the stored transfer syntax: for video there is none."""
-        return self.instance.transfer_syntax.uid in DECODERS
+        return CODECS[self.instance.transfer_syntax.uid].decode is not None
 
     def open(self, number: int, transfer_syntax: TransferSyntax) -> Payload:
         """Frame ``number`` in ``transfer_syntax``: as it lies in the object, decoded to Explicit VR LE, or coded anew.
@@ -87,13 +92,24 @@ class Frames:
         Its colours are those of ``dicom.described``. Raises as ``open`` does.
         """
         try:
-            with decoding():
-                frame = self._decoded(number, decode_described)
-                if transfer_syntax.encapsulated:
-                    return encode_frame(frame, transfer_syntax.uid, self.pixels)
-                return described_bytes(frame, self.pixels)
+            if self._length_stored(number) <= _SPAN:
+                return self._recoded(number, transfer_syntax)
+            with decoding():  # before it is read: many of them would not fit into memory
+                return self._recoded(number, transfer_syntax)
         except CannotDecode as error:
             raise NotRenderable(str(error)) from error
+
+    def transcoded_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[bytes]:
+        """The same for each of ``numbers``, in their order, some made before their turn comes."""
+        making = (partial(self.transcoded, number, transfer_syntax) for number in numbers)
+        return ahead(making, self.pixels.frame_bytes)
+
+    def open_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[Payload]:
+        """``open`` for each of ``numbers``, in their order; those that must be made are begun before their turn."""
+        if transfer_syntax == self.transfer_syntax:
+            return (self.open(number, transfer_syntax) for number in numbers)
+        opening = (partial(self.open, number, transfer_syntax) for number in numbers)
+        return ahead(opening, self.pixels.frame_bytes)
 
     def open_value(self) -> Payload:
         """All native frames as the one value that they are in the data set, little endian (PS3.5 8.1.1)."""
@@ -122,25 +138,44 @@ class Frames:
 
         Raises ``ArchiveUnavailable``.
         """
+        return self._header(number)
+
+    def annotation_header(self, number: int) -> Dataset:
+        """What ``dicom.annotation`` writes about the image. Raises ``ArchiveUnavailable``."""
+        return self._header(number, annotation.TAGS)
+
+    def _header(self, number: int, wanted: Wanted = WANTED) -> Dataset:
         source = self.inflated or StoredSource(self.instance.object_key, self.instance.header_length)
-        return read_picture_header(source, self.instance.transfer_syntax, number)
+        return read_picture_header(source, self.instance.transfer_syntax, number, wanted)
 
     def decode(self, number: int) -> DecodedFrame:
         """The decoded pixels of one frame, to be asked for inside ``decoding()``.
 
-        Raises ``CannotDecode``, ``NotFound``.
+        Raises ``CannotDecode``, ``NotFound``, ``ArchiveUnavailable``.
         """
-        return self._decoded(number, decode_frame)
+        stored = self._codec(number)
+        if stored.encapsulated:
+            return away(decode_frame, self._stored(number), stored.uid, self.pixels)
+        return decode_frame(self._stored(number), stored.uid, self.pixels)
 
-    def _decoded(self, number: int, decoder: Callable[[bytes, str, PixelDescription], DecodedFrame]) -> DecodedFrame:
+    def _recoded(self, number: int, transfer_syntax: TransferSyntax) -> bytes:
+        stored = self._codec(number)
+        if not (stored.encapsulated or transfer_syntax.encapsulated):  # nothing there that could do harm
+            return recoded(self._stored(number), stored.uid, self.pixels, transfer_syntax.uid)
+        return away(recoded, self._stored(number), stored.uid, self.pixels, transfer_syntax.uid)
+
+    def _codec(self, number: int) -> TransferSyntax:
+        """In which ``_stored`` gives the frame, if that can be decoded. Raises ``CannotDecode``."""
         plain = self.inflated is not None or self._swapped_pairs()
         stored = EXPLICIT_VR_LITTLE_ENDIAN if plain else self.instance.transfer_syntax
-        size = sum(r.length for r in self._ranges(number))
-        limits = in_force()
         # A frame as stored goes into memory to be decoded; what is larger (a whole video) can't be.
-        if not self.decodable or size > limits.frame_bytes:
+        size = self._length_stored(number)
+        if not self.decodable or size > in_force().frame_bytes:
             raise CannotDecode(f"{stored.name}: a frame of {size} bytes is not decoded")
-        return decoder(self._stored(number), stored.uid, self.pixels)
+        return stored
+
+    def _length_stored(self, number: int) -> int:
+        return sum(r.length for r in self._ranges(number))
 
     def _plain(self) -> bool:
         """Whether a frame is simply a range of the object: no inflation, no other byte order, no packed bits."""
@@ -228,9 +263,14 @@ def _span(ranges: Sequence[FrameRange]) -> int:
     return ranges[-1].offset + ranges[-1].length - ranges[0].offset
 
 
-def frames_of(instance: Located) -> Frames:
-    """The frames of ``instance``. Raises ``NotFound`` when it has none."""
-    packed = Instance.objects.values_list("frame_table", flat=True).get(pk=instance.pk)
+def frame_tables(instances: Sequence[Located]) -> Tables:
+    """The frame tables of several instances, by primary key: one look-up for ``frames_of`` each of them."""
+    return dict(Instance.objects.filter(pk__in=[each.pk for each in instances]).values_list("pk", "frame_table"))
+
+
+def frames_of(instance: Located, tables: Tables | None = None) -> Frames:
+    """The frames of ``instance``, its table taken from ``tables`` if they are known. Raises ``NotFound`` for none."""
+    packed = (tables or frame_tables([instance])).get(instance.pk)
     if packed is None or instance.pixels is None:
         raise NotFound("the instance has no frames")
     table = FrameTable.unpack(bytes(packed))

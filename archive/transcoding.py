@@ -5,30 +5,40 @@ frames are decoded, and coded if that is asked for; attributes that describe the
 is lost that the stored frames still had, so that the SOP Instance UID stays.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from struct import pack
+from tempfile import SpooledTemporaryFile
 
 from archive.errors import NotFound, NotRenderable
-from archive.frames import Frames, frames_of
+from archive.frames import Frames, Tables, frame_tables, frames_of
+from archive.frames_ahead import begin, window
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, inflated
-from dicom.codecs import DECODERS
+from archive.representations import held_object
+from dicom.codecs import CODECS, cannot_encode
 from dicom.described import described
 from dicom.element_writer import Layout, even
 from dicom.elements import PIXEL_DATA
-from dicom.encoders import ENCODERS, cannot_encode
 from dicom.errors import DicomError
 from dicom.pixels import PixelDescription
 from dicom.rewriting import Change, Rewritten, rewrite
 from dicom.source import ByteSource
-from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, RLE_LOSSLESS, TransferSyntax
+from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, RLE_LOSSLESS, TransferSyntax
 
-TARGETS: Sequence[TransferSyntax] = (EXPLICIT_VR_LITTLE_ENDIAN, *(BY_UID[uid] for uid in ENCODERS))
+TARGETS: Sequence[TransferSyntax] = (
+    EXPLICIT_VR_LITTLE_ENDIAN,
+    *(codec.transfer_syntax for codec in CODECS.values() if codec.encode),
+)
 _NUMBER_OF_FRAMES, _PHOTOMETRIC_INTERPRETATION, _PLANAR_CONFIGURATION = 0x00280008, 0x00280004, 0x00280006
 _LOSSY_IMAGE_COMPRESSION = 0x00282110
 _TAGS = {keyword: tag for tag, keyword in PIXEL_DATA.items()}
 _SHARED_CHROMINANCE = ("_422", "_420")
+_IN_MEMORY = 32 << 20
+# Frame tables that are looked up together
+_TABLES = 20
 _FLOATS = {"FloatPixelData": "OF", "DoubleFloatPixelData": "OD"}
 
 
@@ -43,6 +53,12 @@ class Transcoded:
     def length(self) -> int | None:
         """Bytes, if they can be known before they are made."""
         return self.payload.length if self.payload is not None else None
+
+
+# The frames of these numbers, in their order
+_Making = Callable[[range], Iterator[bytes]]
+# The object; if it is wanted whole, all frames are made first, so that none can be missing later.
+_Finish = Callable[[bool], Transcoded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +78,7 @@ def cannot_give(instance: Located, target: TransferSyntax) -> str:
         return "the instance has no pixel data" if target.encapsulated else ""
     if not target.encapsulated and not stored.encapsulated:
         return ""
-    if stored.uid not in DECODERS:
+    if CODECS[stored.uid].decode is None:
         return f"{stored.name} is not decoded"
     if not target.encapsulated:
         return ""
@@ -78,38 +94,121 @@ def transcode(instance: Located, target: TransferSyntax) -> Transcoded:
 
     Raises ``NotRenderable`` with the reason where that can't be, ``ArchiveUnavailable``.
     """
+    return _begun(instance, target, _when_asked)(False)
+
+
+def transcode_each(instances: Sequence[Located], target: TransferSyntax) -> Iterator[tuple[Located, Transcoded | None]]:
+    """Each of several in its turn, the next ones begun before; all of an object's frames are made by then.
+
+    ``None`` stands for those that lie in ``target`` already, and for those whose frames turn out to be damaged, which
+    may still be given as they are stored.
+    """
+    waiting: deque[tuple[Located, _Finish | None]] = deque()
+    tables: Tables = {}
+    for at, instance in enumerate(instances):
+        if at % _TABLES == 0:
+            tables = frame_tables([each for each in instances[at : at + _TABLES] if each.transfer_syntax != target])
+        waiting.append((instance, _begun_or_none(instance, target, tables)))
+        if len(waiting) > window(instance.pixels.frame_bytes if instance.pixels else 0):
+            yield _finished(*waiting.popleft())
+    while waiting:
+        yield _finished(*waiting.popleft())
+
+
+def _begun_or_none(instance: Located, target: TransferSyntax, tables: Tables) -> _Finish | None:
+    if target == instance.transfer_syntax:
+        return None
+    try:
+        return _begun(instance, target, _by_another_thread, tables)
+    except NotRenderable:
+        return None
+
+
+def _finished(instance: Located, finish: _Finish | None) -> tuple[Located, Transcoded | None]:
+    try:
+        return instance, finish and finish(True)
+    except NotRenderable:
+        return instance, None
+
+
+def _when_asked(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    return make
+
+
+def _by_another_thread(make: Callable[[], bytes]) -> Callable[[], bytes]:
+    return begin(make).result
+
+
+def _begun(
+    instance: Located,
+    target: TransferSyntax,
+    start: Callable[[Callable[[], bytes]], Callable[[], bytes]],
+    tables: Tables | None = None,
+) -> _Finish:
+    """Everything but the frames, of which ``start`` has the first made; what is returned waits for it."""
+    if held := held_object(instance, target):
+        return lambda whole: Transcoded(held, held.open)
     if reason := cannot_give(instance, target):
         raise NotRenderable(reason)
     stored, pixels = instance.transfer_syntax, instance.pixels
     if pixels is None or not (stored.encapsulated or target.encapsulated):
         data_set = inflated(instance.object_key, instance.object_size) if stored.deflated else None
-        whole = _rewrite(instance, data_set, target, {}, cut_pixels=False)
-        return _measured([_layout(whole.before), _layout(whole.after)])
+        written = _rewrite(instance, data_set, target, {}, cut_pixels=False)
+        return lambda whole: _measured([_layout(written.before), _layout(written.after)])
     try:
-        frames = frames_of(instance)
+        frames = frames_of(instance, tables)
     except NotFound as error:
         raise NotRenderable("the pixel data have no frames that could be decoded") from error
-    whole = _rewrite(instance, frames.inflated, target, _changes(frames, pixels, target), cut_pixels=True)
-    first = frames.transcoded(1, target)
-    tag = _TAGS[pixels.keyword]
+    first = start(partial(frames.transcoded, 1, target))
+    written = _rewrite(instance, frames.inflated, target, _changes(frames, pixels, target), cut_pixels=True)
 
-    def made(number: int) -> bytes:
-        return first if number == 1 else frames.transcoded(number, target)
+    def finish(whole: bool) -> Transcoded:
+        made = _kept(first(), frames, target) if whole and frames.count > 1 else _later(first(), frames, target)
+        if target.encapsulated:
+            written.before.start_sequence(_TAGS[pixels.keyword], "OB")
+            written.before.start_item(0)
+            return Transcoded(None, lambda: _encapsulated(written, made, frames.count))
+        return _native(written, made, frames.count, pixels)
 
-    if target.encapsulated:
-        whole.before.start_sequence(tag, "OB")
-        whole.before.start_item(0)
-        return Transcoded(None, lambda: _encapsulated(whole, made, frames.count))
+    return finish
+
+
+def _later(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:
+    def made(numbers: range) -> Iterator[bytes]:
+        if numbers.start == 1:
+            yield first
+            numbers = numbers[1:]
+        yield from frames.transcoded_ahead(numbers, target)
+
+    return made
+
+
+def _kept(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:
+    """All frames, in memory or, if they are large, in a file without a name."""
+    file, ends = SpooledTemporaryFile(_IN_MEMORY), [0]  # noqa: SIM115 - goes with the last reference
+    for frame in _later(first, frames, target)(range(1, frames.count + 1)):
+        file.write(frame)
+        ends.append(ends[-1] + len(frame))
+
+    def made(numbers: range) -> Iterator[bytes]:
+        for number in numbers:
+            file.seek(ends[number - 1])
+            yield file.read(ends[number] - ends[number - 1])
+
+    return made
+
+
+def _native(written: Rewritten, made: _Making, count: int, pixels: PixelDescription) -> Transcoded:
     bits = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
-    size = -(-bits * frames.count // 8)
+    size = -(-bits * count // 8)
     vr = _FLOATS.get(pixels.keyword, "OB" if pixels.bits_allocated <= 8 else "OW")
-    whole.before.header(tag, vr, even(size))
+    written.before.header(_TAGS[pixels.keyword], vr, even(size))
     if bits % 8:
-        value = _Segment(size, lambda offset, count: _cut(_packed(made, frames.count, bits), offset, count))
+        value = _Segment(size, lambda offset, length: _cut(_packed(made, count, bits), offset, length))
     else:
-        value = _Segment(size, lambda offset, count: _native(made, bits // 8, offset, count))
-    padding = _Segment(size % 2, lambda offset, count: iter([b"\0"]))
-    return _measured([_layout(whole.before), value, padding, _layout(whole.after)])
+        value = _Segment(size, lambda offset, length: _samples(made, bits // 8, offset, length))
+    padding = _Segment(size % 2, lambda offset, length: iter([b"\0"]))
+    return _measured([_layout(written.before), value, padding, _layout(written.after)])
 
 
 def _rewrite(
@@ -155,31 +254,31 @@ def _text(vr: str, value: str) -> Change:
     return Change(vr, value.encode() + b" " * (len(value) % 2))
 
 
-def _encapsulated(whole: Rewritten, made: Callable[[int], bytes], count: int) -> Iterator[bytes]:
+def _encapsulated(whole: Rewritten, made: _Making, count: int) -> Iterator[bytes]:
     """Each frame a fragment, behind an empty Basic Offset Table: nobody knows the lengths yet (PS3.5 A.4)."""
     yield from whole.before.chunks()
-    for number in range(1, count + 1):
-        codestream = made(number)
+    for codestream in made(range(1, count + 1)):
         yield pack("<HHI", 0xFFFE, 0xE000, len(codestream)) + codestream
     yield pack("<HHI", 0xFFFE, 0xE0DD, 0)
     yield from whole.after.chunks()
 
 
-def _native(made: Callable[[int], bytes], size: int, offset: int, count: int) -> Iterator[bytes]:
+def _samples(made: _Making, size: int, offset: int, count: int) -> Iterator[bytes]:
     """``count`` bytes from ``offset`` of frames of ``size`` bytes; only those that are asked for are made."""
     end = offset + count
-    for number in range(offset // size, -(-end // size)):
-        frame = made(number + 1)
+    numbers = range(offset // size + 1, -(-end // size) + 1)
+    for number, frame in zip(numbers, made(numbers), strict=True):
         if len(frame) != size:
-            raise NotRenderable(f"frame {number + 1}: {size} bytes expected, found {len(frame)}")
-        yield frame[max(0, offset - number * size) : end - number * size]
+            raise NotRenderable(f"frame {number}: {size} bytes expected, found {len(frame)}")
+        before = (number - 1) * size
+        yield frame[max(0, offset - before) : end - before]
 
 
-def _packed(made: Callable[[int], bytes], count: int, bits: int) -> Iterator[bytes]:
+def _packed(made: _Making, count: int, bits: int) -> Iterator[bytes]:
     """1-bit frames one after the other without a gap (PS3.5 8.1.1)."""
     waiting, held = 0, 0
-    for number in range(1, count + 1):
-        waiting |= int.from_bytes(made(number), "little") << held
+    for number, frame in enumerate(made(range(1, count + 1)), 1):
+        waiting |= int.from_bytes(frame, "little") << held
         held += bits
         whole = held // 8 if number < count else -(-held // 8)
         yield (waiting & ((1 << whole * 8) - 1)).to_bytes(whole, "little")

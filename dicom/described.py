@@ -12,10 +12,11 @@ from dataclasses import replace
 
 import numpy
 
-from dicom.codecs import DecodedFrame, decode_frame, native_bytes
+from dicom.codecs import DecodedFrame, decode_frame, encode_frame, native_bytes
 from dicom.colour import to_rgb
 from dicom.native import Samples
 from dicom.pixels import PixelDescription
+from dicom.transfer_syntaxes import BY_UID
 
 _WHOLE_COLOURS = ("RGB", "YBR_FULL")
 # Rows: Y, Cb, Cr from R, G, B (ITU-T T.871)
@@ -64,3 +65,14 @@ def _to_ybr(array: Samples) -> Samples:
     numpy.rint(samples, out=samples)
     numpy.clip(samples, 0, white, out=samples)
     return samples.astype(array.dtype)
+
+
+def recoded(codestream: bytes, stored_uid: str, pixels: PixelDescription, target_uid: str) -> bytes:
+    """A stored frame in the transfer syntax `target_uid`: a bare codestream, or native samples by `described_bytes`.
+
+    Raises `CannotDecode`.
+    """
+    frame = decode_described(codestream, stored_uid, pixels)
+    if BY_UID[target_uid].encapsulated:
+        return encode_frame(frame, target_uid, pixels)
+    return described_bytes(frame, pixels)

@@ -25,3 +25,8 @@ class PixelDescription:
     number_of_frames: int
     keyword: str  # PixelData | FloatPixelData | DoubleFloatPixelData
     value_representation: str = "OB"  # of the pixel data; 8-bit samples in big-endian OW are swapped pairs (PS3.5 A.3)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame in Explicit VR Little Endian, before any padding."""
+        return -(-self.rows * self.columns * self.samples_per_pixel * self.bits_allocated // 8)

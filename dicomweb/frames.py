@@ -12,9 +12,11 @@ from rest_framework.request import Request
 from access.roles import Permission
 from archive.frames import Frames, frames_of
 from archive.locate import Address, locate
+from archive.payload import Payload
+from archive.representations import held_frames
 from archive.transcoding import TARGETS, cannot_give
 from audit import kinds
-from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
+from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN
 from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
@@ -53,28 +55,29 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
         offers.sort(key=lambda offer: (offer.multipart, offer.media_type == _OCTETS))
     chosen = view.negotiate(request, offers)
     syntax = BY_UID[chosen.transfer_syntax_uid or EXPLICIT_VR_LITTLE_ENDIAN.uid]
+    frames = held_frames(frames, syntax)
     lengths = [frames.length(number, syntax) for number in wanted]
-    address, query = frames.instance.address, f"frames={spoken(wanted)}"
+    address, whose, query = frames.instance.address, [frames.instance], f"frames={spoken(wanted)}"
     known_by = validators(frames.instance, query, chosen.content_type)
     if chosen.multipart and known_by.unchanged(request.headers):
-        view.record_frames(request, address, len(wanted), instance_count=1, bytes=0, query=query)
+        view.record_frames(request, address, len(wanted), whose, instance_count=1, bytes=0, query=query)
         return in_parts(HttpResponseNotModified(), known_by)
-    first = frames.open(wanted[0], syntax)
+    opened = frames.open_ahead(wanted, syntax)
+    first = next(opened)
     lengths[0] = first.length
     if not chosen.multipart:
         alone = single_part(request, first, chosen.content_type, known_by)
-        view.record_frames(request, address, len(wanted), instance_count=1, bytes=bytes_sent(alone), query=query)
+        view.record_frames(request, address, len(wanted), whose, instance_count=1, bytes=bytes_sent(alone), query=query)
         return alone
     pieces = first.open()
-    view.record_frames(
-        request, address, len(wanted), instance_count=1, bytes=sum(length or 0 for length in lengths), query=query
-    )
+    size = sum(length or 0 for length in lengths)
+    view.record_frames(request, address, len(wanted), whose, instance_count=1, bytes=size, query=query)
     base = f"{dicomweb_root(request)}{address.path}/frames"
     parts = [
         OutPart(
             [("Content-Type", chosen.content_type), ("Content-Location", f"{base}/{number}")],
             length,
-            pieces if at == 0 else _later(frames, number, syntax),
+            pieces if at == 0 else _next(opened),
         )
         for at, (number, length) in enumerate(zip(wanted, lengths, strict=True))
     ]
@@ -122,9 +125,9 @@ def _offers(frames: Frames, *, single: bool) -> list[Representation]:
     ]
 
 
-def _later(frames: Frames, number: int, syntax: TransferSyntax) -> Iterator[bytes]:
-    """The pieces of a frame that is opened only when its turn comes."""
-    yield from frames.open(number, syntax).open()
+def _next(opened: Iterator[Payload]) -> Iterator[bytes]:
+    """The pieces of the frame whose turn has come."""
+    yield from next(opened).open()
 
 
 def spoken(numbers: Iterable[int]) -> str:

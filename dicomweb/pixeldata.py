@@ -1,6 +1,7 @@
 """WADO-RS: the pixel data of a study, a series or an instance (PS3.18 10.4.1.1.7)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 
 from django.conf import settings
@@ -11,11 +12,13 @@ from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.errors import NotFound
-from archive.frames import frames_of
+from archive.frames import Frames, frames_of
+from archive.frames_ahead import ahead
 from archive.locate import Address, Located, locate
+from archive.payload import Payload
 from audit import kinds
-from dicom.codecs import DECODERS
-from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN
+from dicom.codecs import CODECS
+from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 from dicomweb.bodies import late_multipart
 from dicomweb.bulkdata import PIXELS, send_bulk_value
 from dicomweb.errors import BadRequest
@@ -61,7 +64,8 @@ class RetrievePixelData(DicomwebView):
         except StopIteration:
             raise NotFound("there are no pixel data under these UIDs") from None
         size = sum(located.object_size - located.header_length for located, _ in found)
-        self.record_read(request, address, instance_count=len(found), bytes=size, query="pixeldata")
+        whose = [located for located, _ in found[:1]]
+        self.record_read(request, address, whose, instance_count=len(found), bytes=size, query="pixeldata")
         return late_multipart(chain((first,), parts), _OCTETS)
 
 
@@ -70,13 +74,24 @@ def pixel_offers(found: Sequence[Located]) -> list[Representation]:
     native = EXPLICIT_VR_LITTLE_ENDIAN.uid
     syntaxes = {e.transfer_syntax.uid if e.transfer_syntax.encapsulated else native for e in found}
     offers = [Representation(_OCTETS, next(iter(syntaxes)) if len(syntaxes) == 1 else _ANY, True, as_stored=True)]
-    if syntaxes != {native} and all(uid in DECODERS for uid in syntaxes):
+    if syntaxes != {native} and all(CODECS[uid].decode for uid in syntaxes):
         offers.append(Representation(_OCTETS, native, multipart=True))
     return offers
 
 
 def pixel_parts(found: Sequence[tuple[Located, str]], root: str, *, decoded: bool) -> Iterator[OutPart]:
     """The parts, each opened when its turn comes; instances whose pixel data have no readable frames are left out."""
+    opening = _opening(found, root, decoded=decoded)
+    largest = max(located.pixels.frame_bytes for located, _ in found if located.pixels)
+    opened = ahead(opening, largest) if decoded else (each() for each in opening)
+    for syntax, place, payload in opened:
+        headers = [("Content-Type", f"{_OCTETS}; transfer-syntax={syntax.uid}"), ("Content-Location", place)]
+        yield OutPart(headers, payload.length, payload.open())
+
+
+def _opening(
+    found: Sequence[tuple[Located, str]], root: str, *, decoded: bool
+) -> Iterator[Callable[[], tuple[TransferSyntax, str, Payload]]]:
     for located, path in found:
         try:
             frames = frames_of(located)
@@ -84,14 +99,16 @@ def pixel_parts(found: Sequence[tuple[Located, str]], root: str, *, decoded: boo
             continue
         base = f"{root}{located.address.path}"
         if not frames.transfer_syntax.encapsulated:
-            payload = frames.open_value()
-            kind = f"{_OCTETS}; transfer-syntax={EXPLICIT_VR_LITTLE_ENDIAN.uid}"
-            headers = [("Content-Type", kind), ("Content-Location", f"{base}/bulkdata/{path}")]
-            yield OutPart(headers, payload.length, payload.open())
+            yield partial(_native, frames, f"{base}/bulkdata/{path}")
             continue
         syntax = EXPLICIT_VR_LITTLE_ENDIAN if decoded else frames.transfer_syntax
         for number in range(1, frames.count + 1):
-            payload = frames.open(number, syntax)
-            kind = f"{_OCTETS}; transfer-syntax={syntax.uid}"
-            headers = [("Content-Type", kind), ("Content-Location", f"{base}/frames/{number}")]
-            yield OutPart(headers, payload.length, payload.open())
+            yield partial(_frame, frames, f"{base}/frames/{number}", number, syntax)
+
+
+def _native(frames: Frames, place: str) -> tuple[TransferSyntax, str, Payload]:
+    return EXPLICIT_VR_LITTLE_ENDIAN, place, frames.open_value()
+
+
+def _frame(frames: Frames, place: str, number: int, syntax: TransferSyntax) -> tuple[TransferSyntax, str, Payload]:
+    return syntax, place, frames.open(number, syntax)

@@ -16,12 +16,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from pydicom import Dataset
 from pydicom.data import get_testdata_file
+from pydicom.dataset import FileMetaDataset
+from pydicom.encaps import encapsulate
+from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.encoders.base import get_encoder
+from pydicom.uid import UID
 
 from dicom import transfer_syntaxes as ts
-from dicom.codecs import DECODERS, decode_frame, native_bytes
+from dicom.codecs import CODECS, DecodedFrame, cannot_encode, decode_frame, encode_frame, native_bytes
 from dicom.codestream import read_jpeg_2000_header, read_jpeg_header, read_jpeg_xl_header
+from dicom.described import recoded
 from dicom.errors import CannotDecode
 from dicom.limits import Limits
 from dicom.pixels import PixelDescription
@@ -163,9 +169,10 @@ def test_twelve_bit_jpeg_equals_gdcm(name: str) -> None:
 
 
 def test_every_transfer_syntax_of_still_images_has_a_decoder_and_video_has_none() -> None:
+    assert CODECS.keys() == ts.BY_UID.keys()
     for uid, transfer_syntax in ts.BY_UID.items():
         still = not transfer_syntax.media_type.startswith("video/") and transfer_syntax.media_type != "image/jpx"
-        assert (uid in DECODERS) == still, transfer_syntax.name
+        assert (CODECS[uid].decode is not None) == still, transfer_syntax.name
     with pytest.raises(CannotDecode, match="not decoded"):
         decode_frame(b"\0\0\1\xb3", ts.MPEG2_MAIN_LEVEL.uid, RGB)
     with pytest.raises(CannotDecode, match="not known"):
@@ -209,6 +216,105 @@ def test_lossless_codecs_return_what_went_in(codec: str, bits: int, signed: bool
     numpy.testing.assert_array_equal(frame.array, expected)
     little_endian = expected.astype(expected.dtype.newbyteorder("<")).tobytes()
     assert native_bytes(frame, large) == little_endian
+
+
+WRITTEN = [uid for uid, codec in CODECS.items() if codec.encode]
+READ_BY = {
+    ts.RLE_LOSSLESS.uid: "pydicom",
+    ts.JPEG_LOSSLESS_SV1.uid: "gdcm",
+    ts.JPEG_LS_LOSSLESS.uid: "pyjpegls",
+    ts.JPEG_2000_LOSSLESS.uid: "gdcm",
+    ts.HTJ2K_LOSSLESS.uid: "pylibjpeg",
+    ts.HTJ2K_LOSSLESS_RPCL.uid: "pylibjpeg",
+    ts.JPEG_XL_LOSSLESS.uid: "",  # nothing but libjxl, which wrote it
+}
+
+
+@pytest.mark.parametrize("uid", WRITTEN, ids=lambda uid: ts.BY_UID[uid].keyword)
+@pytest.mark.parametrize("shape", [(1, 1), (1, 7), (33, 5), (64, 48), (130, 70)], ids=str)
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_what_is_written_is_read_by_others(uid: str, shape: tuple[int, int], bits: int) -> None:
+    """Grey with and without a sign, and colour; frames too small for five halvings too."""
+    assert READ_BY.keys() == set(WRITTEN)
+    allocated = 8 if bits == 8 else 16
+    grey = replace(GREY, rows=shape[0], columns=shape[1], bits_allocated=allocated, bits_stored=bits, high_bit=bits - 1)
+    cases = [(replace(grey, pixel_representation=int(s)), noise(shape, bits, signed=s)) for s in (False, True)]
+    if bits == 8:
+        colour = replace(grey, samples_per_pixel=3, photometric_interpretation="RGB")
+        cases.append((colour, noise((*shape, 3), 8, signed=False)))
+    for pixels, array in cases:
+        assert not cannot_encode(uid, pixels)
+        codestream = encode_frame(DecodedFrame(array, pixels.photometric_interpretation), uid, pixels)
+        assert len(codestream) % 2 == 0
+        numpy.testing.assert_array_equal(decode_frame(codestream, uid, pixels).array, array)
+        if READ_BY[uid] and min(shape) > 4:
+            written = in_object(codestream, uid, pixels)
+            found, _ = get_decoder(uid).as_array(written, raw=True, decoding_plugin=READ_BY[uid])
+            numpy.testing.assert_array_equal(found, array)
+
+
+@pytest.mark.parametrize("uid", WRITTEN, ids=lambda uid: ts.BY_UID[uid].keyword)
+@pytest.mark.parametrize("name", ["RGB", "YBR_FULL"])
+def test_colour_comes_back_under_its_own_name(uid: str, name: str) -> None:
+    pixels = replace(
+        GREY, rows=33, columns=40, samples_per_pixel=3, photometric_interpretation=name, bits_allocated=8, bits_stored=8
+    )
+    pixels = replace(pixels, high_bit=7)
+    native = noise((33, 40, 3), 8, signed=False).tobytes()
+    codestream = recoded(native, ts.EXPLICIT_VR_LITTLE_ENDIAN.uid, pixels, uid)
+    assert recoded(codestream, uid, pixels, ts.EXPLICIT_VR_LITTLE_ENDIAN.uid) == native
+    assert decode_frame(codestream, uid, pixels).photometric_interpretation == name
+
+
+@pytest.mark.parametrize("uid", WRITTEN, ids=lambda uid: ts.BY_UID[uid].keyword)
+@pytest.mark.parametrize("bits", [5, 8])
+@pytest.mark.parametrize("signed", [False, True])
+def test_few_bits_in_words_are_coded(uid: str, bits: int, signed: bool) -> None:
+    array = noise((33, 40), bits, signed=signed).astype(f"{'i' if signed else 'u'}2")
+    pixels = replace(GREY, rows=33, columns=40, bits_allocated=16, bits_stored=bits, high_bit=bits - 1)
+    pixels = replace(pixels, pixel_representation=int(signed))
+    codestream = encode_frame(DecodedFrame(array, "MONOCHROME2"), uid, pixels)
+    numpy.testing.assert_array_equal(decode_frame(codestream, uid, pixels).array, array)
+
+
+def in_object(codestream: bytes, uid: str, pixels: PixelDescription) -> Dataset:
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = UID(uid)
+    dataset.Rows, dataset.Columns, dataset.NumberOfFrames = pixels.rows, pixels.columns, 1
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = (
+        pixels.samples_per_pixel,
+        pixels.photometric_interpretation,
+    )
+    dataset.BitsAllocated, dataset.BitsStored = pixels.bits_allocated, pixels.bits_stored
+    dataset.HighBit, dataset.PixelRepresentation = pixels.high_bit, pixels.pixel_representation
+    if pixels.samples_per_pixel > 1:
+        dataset.PlanarConfiguration = 0
+    dataset.PixelData = encapsulate([codestream])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    return dataset
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (512, 512), (300, 4096), (5000, 5000)], ids=str)
+def test_rpcl_has_what_its_transfer_syntax_asks_for(shape: tuple[int, int]) -> None:
+    """PS3.5 10.18: progression by resolution, a base of at most 64 samples, TLM; each resolution a tile-part."""
+    pixels = replace(GREY, rows=shape[0], columns=shape[1])
+    array = numpy.zeros(shape, "u2")
+    codestream = encode_frame(DecodedFrame(array, "MONOCHROME2"), ts.HTJ2K_LOSSLESS_RPCL.uid, pixels)
+    head = codestream[: codestream.index(b"\xff\x90")]
+    coding = head.index(b"\xff\x52")
+    progression, levels = head[coding + 5], head[coding + 9]
+    assert progression == 2
+    assert min(shape) / 2**levels <= 64
+    lengths = head[head.index(b"\xff\x55") + 6 :]
+    count = (int.from_bytes(head[head.index(b"\xff\x55") + 2 :][:2], "big") - 4) // 6
+    assert count == levels + 1
+    place = len(head)
+    for number in range(count):  # TLM leads from tile-part to tile-part
+        assert codestream[place : place + 2] == b"\xff\x90"
+        place += int.from_bytes(lengths[number * 6 + 2 : number * 6 + 6], "big")
+    assert codestream[place : place + 2] == b"\xff\xd9"
 
 
 def encode_rle(array: NDArray[Any], pixels: PixelDescription) -> bytes:
@@ -543,7 +649,7 @@ def test_the_bytes_of_a_decoded_frame_are_bounded() -> None:
 
 def test_the_largest_frame_is_bounded_whatever_its_transfer_syntax() -> None:
     side = int(LIMITS.frame_samples**0.5) + 1
-    for uid in DECODERS:
+    for uid in (uid for uid, codec in CODECS.items() if codec.decode):
         with pytest.raises(CannotDecode, match="larger than"):
             decode_frame(b"", uid, replace(GREY, rows=side, columns=side))
 

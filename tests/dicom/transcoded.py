@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+import imagecodecs
 import numpy
 from numpy.typing import NDArray
 from pydicom import Dataset, dcmread
@@ -18,7 +19,7 @@ from pydicom.pixels.processing import convert_color_space
 from pydicom.uid import UID
 
 from dicom import transfer_syntaxes as ts
-from tests.dicom.independent_pixels import KEYWORDS, describe
+from tests.dicom.independent_pixels import KEYWORDS, describe, frame_bytes
 
 ELE = ts.EXPLICIT_VR_LITTLE_ENDIAN
 TARGETS = (
@@ -27,7 +28,9 @@ TARGETS = (
     ts.JPEG_LOSSLESS_SV1,
     ts.JPEG_LS_LOSSLESS,
     ts.JPEG_2000_LOSSLESS,
+    ts.JPEG_XL_LOSSLESS,
     ts.HTJ2K_LOSSLESS,
+    ts.HTJ2K_LOSSLESS_RPCL,
 )
 # Who reads what was written: never the library that wrote it, where there is another
 READERS = {
@@ -36,6 +39,7 @@ READERS = {
     ts.JPEG_LS_LOSSLESS.uid: "gdcm",
     ts.JPEG_2000_LOSSLESS.uid: "gdcm",
     ts.HTJ2K_LOSSLESS.uid: "pylibjpeg",  # OpenJPEG; OpenJPH wrote it
+    ts.HTJ2K_LOSSLESS_RPCL.uid: "pylibjpeg",
 }
 # What a change of the encoding may change
 ENCODING = frozenset((0x00280004, 0x00280006, 0x00280008, 0x00282110, 0x7FE00001, 0x7FE00002, 0x7FE00003))
@@ -49,6 +53,8 @@ class Tally:
     answered: Counter[str] = field(default_factory=Counter)
     equal: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    judged: Counter[str] = field(default_factory=Counter)
+    untested: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
 
@@ -61,6 +67,8 @@ def read(data: bytes) -> Dataset:
 
 def samples(dataset: Dataset, number: int, plugin: str = "") -> NDArray[Any]:
     """A frame as RGB or as it is, in native byte order, colour by pixel."""
+    if str(dataset.file_meta.TransferSyntaxUID) == ts.JPEG_XL_LOSSLESS.uid:
+        return _jpeg_xl(dataset, number)
     decoder = get_decoder(str(dataset.file_meta.TransferSyntaxUID))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -68,6 +76,19 @@ def samples(dataset: Dataset, number: int, plugin: str = "") -> NDArray[Any]:
         array = array.astype(array.dtype.newbyteorder("="))
         if array.ndim == 3 and str(dataset.PhotometricInterpretation).startswith("YBR_FULL"):
             return convert_color_space(array, "YBR_FULL", "RGB")
+    return array
+
+
+def _jpeg_xl(dataset: Dataset, number: int) -> NDArray[Any]:
+    """JPEG XL is known to neither pydicom nor GDCM: libjxl reads what it wrote, without the product's own code."""
+    pixels = describe(dataset)
+    array = imagecodecs.jpegxl_decode(frame_bytes(dataset, number))
+    if pixels.pixel_representation:
+        unused = pixels.bits_allocated - pixels.bits_stored
+        signed = array.view(f"i{array.dtype.itemsize}")
+        array = signed << unused >> unused if int(array.max(initial=0)) >> pixels.bits_stored == 0 else signed
+    if array.ndim == 3 and pixels.photometric_interpretation.startswith("YBR_FULL"):
+        return convert_color_space(array, "YBR_FULL", "RGB")
     return array
 
 

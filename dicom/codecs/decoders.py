@@ -1,112 +1,30 @@
-"""One frame of any transfer syntax to samples (PS3.5 8.2, Annex A), and back to native bytes.
+"""From one frame of each transfer syntax to samples (PS3.5 8.2, Annex A): a function for each kind of codestream.
 
-The codecs are those of imagecodecs, because they let other threads run while they work. They read strangers' bytes,
-so what a codestream declares is compared with the data set, and both with what this module decodes at most, before one
-is called.
+They read strangers' bytes, so what a codestream declares is compared with the data set, and both with what is decoded
+at most, before a codec is called. The product calls them in a process of their own (`dicom.codec_child`).
 """
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
-from types import MappingProxyType
 
 import imagecodecs
 import numpy
 
-from dicom import transfer_syntaxes as ts
-from dicom.codestream import (
-    CodestreamHeader,
-    read_jpeg_2000_header,
-    read_jpeg_header,
-    read_jpeg_xl_header,
-)
+from dicom.codecs.decoded import DecodedFrame
+from dicom.codestream import CodestreamHeader, read_jpeg_2000_header, read_jpeg_header, read_jpeg_xl_header
 from dicom.colour import to_rgb
 from dicom.errors import CannotDecode
-from dicom.limits import in_force
-from dicom.native import (
-    Samples,
-    clear_unused_bits,
-    frame_shape,
-    sample_type,
-    unpack_frame,
-)
+from dicom.native import Samples, clear_unused_bits, frame_shape, sample_type, unpack_frame
 from dicom.pixels import PixelDescription
-from dicom.transfer_syntaxes import TransferSyntax
 
 _RLE_HEADER = struct.Struct("<16L")
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DecodedFrame:
-    """Samples of one frame, (rows, columns) or (rows, columns, samples), colour by pixel.
-
-    The dtype is that of BitsAllocated and PixelRepresentation. `photometric_interpretation` is that of the samples
-    as they are here, which need not be the data set's: JPEG and JPEG 2000 colour is RGB after decoding, and no
-    chrominance is subsampled any more. The array may be read-only.
-    """
-
-    array: Samples
-    photometric_interpretation: str
-
-
-Decoder = Callable[[bytes, PixelDescription, TransferSyntax], DecodedFrame]
-
-
-def decode_frame(
-    codestream: bytes, transfer_syntax_uid: str, pixels: PixelDescription, *, keep_ybr: bool = False
-) -> DecodedFrame:
-    """Samples of one frame of pixel data.
-
-    `codestream` is the frame as it lies in the object, its fragments joined, beginning on a byte (1-bit frames
-    shifted); of a deflated data set, after inflating it. `keep_ybr` leaves JPEG's YBR as it is coded, as YBR_FULL.
-    Raises CannotDecode, whatever is wrong with the frame; the message is safe to show.
-    """
-    transfer_syntax = ts.BY_UID.get(transfer_syntax_uid)
-    if transfer_syntax is None:
-        raise CannotDecode(f"(0002,0010) TransferSyntaxUID: {transfer_syntax_uid[:64]!r} is not known")
-    decoder = DECODERS.get(transfer_syntax_uid)
-    if decoder is _jpeg and keep_ybr:
-        decoder = _jpeg_ybr
-    if decoder is None:
-        raise CannotDecode(f"{transfer_syntax.name}: frames of this transfer syntax are not decoded")
-    _check_description(pixels)
-    try:
-        return decoder(codestream, pixels, transfer_syntax)
-    except CannotDecode as refusal:
-        raise CannotDecode(f"{transfer_syntax.name}: {refusal}") from refusal
-    except Exception as failure:  # codecs raise their own kinds, MemoryError and ValueError among them
-        raise CannotDecode(
-            f"{transfer_syntax.name}: {type(failure).__name__} in a frame of {len(codestream)} bytes, "
-            f"{pixels.rows} rows, {pixels.columns} columns"
-        ) from failure
-
-
-def native_bytes(frame: DecodedFrame, pixels: PixelDescription) -> bytes:
-    """The frame as Explicit VR Little Endian holds it: colour by pixel, 1-bit samples packed, no padding byte."""
-    if pixels.bits_allocated == 1:
-        return numpy.packbits(frame.array.reshape(-1), bitorder="little").tobytes()
-    return frame.array.astype(frame.array.dtype.newbyteorder("<"), copy=False).tobytes()
-
-
-def _check_description(pixels: PixelDescription) -> None:
-    if pixels.rows < 1 or pixels.columns < 1 or pixels.samples_per_pixel not in (1, 3, 4):
-        raise CannotDecode(
-            f"(0028,0010) Rows {pixels.rows}, (0028,0011) Columns {pixels.columns}, "
-            f"(0028,0002) SamplesPerPixel {pixels.samples_per_pixel} describe no image"
-        )
-    samples = pixels.rows * pixels.columns * pixels.samples_per_pixel
-    limits = in_force()
-    if samples > limits.frame_samples:
-        raise CannotDecode(f"a frame of {samples} samples is larger than the {limits.frame_samples} that are decoded")
-    if samples * pixels.bits_allocated > limits.frame_bytes * 8:
-        raise CannotDecode(
-            f"a frame of {samples} samples of {pixels.bits_allocated} bits is larger than the {limits.frame_bytes} "
-            "bytes that are decoded"
-        )
+Decoder = Callable[[bytes, PixelDescription], DecodedFrame]
 
 
 def _check_header(header: CodestreamHeader, pixels: PixelDescription) -> None:
@@ -149,11 +67,13 @@ def _fit(array: Samples, header: CodestreamHeader, pixels: PixelDescription) -> 
     return numpy.ascontiguousarray(array, dtype)
 
 
-def _native(frame: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def native(frame: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """Uncompressed samples, little endian."""
     return _full_range(*unpack_frame(frame, pixels))
 
 
-def _native_big_endian(frame: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def native_big_endian(frame: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """Uncompressed samples, big endian."""
     return _full_range(*unpack_frame(frame, pixels, big_endian=True))
 
 
@@ -164,14 +84,14 @@ def _full_range(array: Samples, photometric: str) -> DecodedFrame:
     return DecodedFrame(array, photometric)
 
 
-def _deflated(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def deflated(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
     """PS3.5 A.4.13: RFC 1951 without a zlib header; not one byte more is inflated than the frame has."""
     bits = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated
     frame = zlib.decompressobj(-zlib.MAX_WBITS).decompress(codestream, -(-bits // 8))
     return _full_range(*unpack_frame(frame, pixels))
 
 
-def _rle(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def rle(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
     """PS3.5 Annex G: a PackBits segment for each byte of a sample, the most significant first, plane after plane."""
     itemsize = sample_type(pixels).itemsize
     count = itemsize * pixels.samples_per_pixel
@@ -195,12 +115,13 @@ def _rle(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> Deco
     return _full_range(*unpack_frame(planes.tobytes(), replace(pixels, planar_configuration=1)))
 
 
-def _jpeg(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def jpeg(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
     """JPEG of every process: DCT to RGB, lossless as it was stored."""
     return _jpeg_samples(codestream, pixels, keep_ybr=False)
 
 
-def _jpeg_ybr(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def jpeg_ybr(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """The same, but YBR is left as it is coded."""
     return _jpeg_samples(codestream, pixels, keep_ybr=True)
 
 
@@ -227,14 +148,15 @@ def _jpeg_samples(codestream: bytes, pixels: PixelDescription, *, keep_ybr: bool
     return DecodedFrame(array, photometric)
 
 
-def _jpeg_ls(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def jpeg_ls(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """JPEG-LS, lossless and near-lossless."""
     header = read_jpeg_header(codestream)
     _check_header(header, pixels)
     photometric = pixels.photometric_interpretation.removesuffix("_422")
     return DecodedFrame(_fit(imagecodecs.jpegls_decode(codestream), header, pixels), photometric)
 
 
-def _jpeg_2000(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def jpeg_2000(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
     """JPEG 2000 and HTJ2K, both through OpenJPEG.
 
     OpenJPH is hardly faster here, wraps lossy samples beyond white round to black, and hands out what it has where a
@@ -249,7 +171,8 @@ def _jpeg_2000(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -
     return DecodedFrame(_fit(array, header, pixels), photometric)
 
 
-def _jpeg_xl(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> DecodedFrame:
+def jpeg_xl(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """JPEG XL that may have lost something: colour is RGB after decoding."""
     header = read_jpeg_xl_header(codestream)
     _check_header(header, pixels)
     array = imagecodecs.jpegxl_decode(codestream, index=0, keeporientation=True, numthreads=1)
@@ -257,31 +180,11 @@ def _jpeg_xl(codestream: bytes, pixels: PixelDescription, _: TransferSyntax) -> 
     return DecodedFrame(_fit(array, header, pixels), photometric)
 
 
-DECODERS: Mapping[str, Decoder] = MappingProxyType(
-    {
-        ts.IMPLICIT_VR_LITTLE_ENDIAN.uid: _native,
-        ts.EXPLICIT_VR_LITTLE_ENDIAN.uid: _native,
-        ts.DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN.uid: _native,
-        ts.EXPLICIT_VR_BIG_ENDIAN.uid: _native_big_endian,
-        ts.ENCAPSULATED_UNCOMPRESSED.uid: _native,
-        ts.DEFLATED_IMAGE_FRAME.uid: _deflated,
-        ts.RLE_LOSSLESS.uid: _rle,
-        ts.JPEG_BASELINE.uid: _jpeg,
-        ts.JPEG_EXTENDED.uid: _jpeg,
-        ts.JPEG_EXTENDED_35.uid: _jpeg,
-        ts.JPEG_SPECTRAL_SELECTION.uid: _jpeg,
-        ts.JPEG_FULL_PROGRESSION.uid: _jpeg,
-        ts.JPEG_LOSSLESS.uid: _jpeg,
-        ts.JPEG_LOSSLESS_SV1.uid: _jpeg,
-        ts.JPEG_LS_LOSSLESS.uid: _jpeg_ls,
-        ts.JPEG_LS_NEAR_LOSSLESS.uid: _jpeg_ls,
-        ts.JPEG_2000_LOSSLESS.uid: _jpeg_2000,
-        ts.JPEG_2000.uid: _jpeg_2000,
-        ts.JPEG_XL_LOSSLESS.uid: _jpeg_xl,
-        ts.JPEG_XL_JPEG_RECOMPRESSION.uid: _jpeg_xl,
-        ts.JPEG_XL.uid: _jpeg_xl,
-        ts.HTJ2K_LOSSLESS.uid: _jpeg_2000,
-        ts.HTJ2K_LOSSLESS_RPCL.uid: _jpeg_2000,
-        ts.HTJ2K.uid: _jpeg_2000,
-    }
-)
+def jpeg_xl_lossless(codestream: bytes, pixels: PixelDescription) -> DecodedFrame:
+    """JPEG XL that lost nothing: YBR_FULL is coded sample by sample, which only the data set tells."""
+    frame = jpeg_xl(codestream, pixels)
+    return replace(frame, photometric_interpretation="YBR_FULL") if _is_whole_ybr(pixels) else frame
+
+
+def _is_whole_ybr(pixels: PixelDescription) -> bool:
+    return pixels.samples_per_pixel == 3 and pixels.photometric_interpretation == "YBR_FULL"
