@@ -26,7 +26,8 @@ from dicom.vrs import UNDEFINED, describe
 
 # A longer value is referred to, where its bytes can stay as they are
 _IN_MEMORY = 64 * 1024
-_META_GROUP_LENGTH = 0x00020000
+_META_GROUP_LENGTH, _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020000, 0x00020003
+SOP_INSTANCE_UID = 0x00080018
 _OFFSET_TABLES = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003))
 _WIDE_PIXELS = {32: b"OL", 64: b"OV"}
 _TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"LT", b"PN", b"SH", b"ST", b"TM"))
@@ -62,14 +63,15 @@ def rewrite(
 ) -> Rewritten:
     """The object `source`, which is in `syntax`, under the transfer syntax `target_uid`.
 
-    `data_set` is the inflated data set of a deflated object. `changes` are put in or in place of what is there. With
+    `data_set` is the inflated data set of a deflated object. `changes` are put in or in place of what is there; of the
+    File Meta Information (0002,0003) MediaStorageSOPInstanceUID follows (0008,0018) SOPInstanceUID. With
     `cut_pixels` the pixel data and their offset tables are left out, for the caller to write others. Raises
     `DicomError` for what is no object.
     """
     window = Window(source)
     start = scan_meta(window).data_set_offset
     before, after = Layout(), Layout()
-    before.add(_meta(window, start, target_uid))
+    before.add(_meta(window, start, target_uid, changes.get(SOP_INSTANCE_UID)))
     if data_set is not None:
         window, start = Window(data_set), 0
     explicit = EXPLICIT_LITTLE if syntax.little_endian else EXPLICIT_BIG
@@ -78,7 +80,7 @@ def rewrite(
     return Rewritten(before, after)
 
 
-def _meta(window: Window, end: int, target_uid: str) -> bytes:
+def _meta(window: Window, end: int, target_uid: str, instance: Change | None) -> bytes:
     """The File Meta Information with another transfer syntax (PS3.10 7.1), behind an empty preamble: what a preamble
     points to is no more where it was.
     """
@@ -89,7 +91,9 @@ def _meta(window: Window, end: int, target_uid: str) -> bytes:
         if not named and tag >= TRANSFER_SYNTAX_UID:
             group.element(TRANSFER_SYNTAX_UID, "UI", uid)
             named = True
-        if tag not in (_META_GROUP_LENGTH, TRANSFER_SYNTAX_UID):
+        if tag == _MEDIA_STORAGE_SOP_INSTANCE_UID and instance is not None:
+            group.element(tag, "UI", instance.value)
+        elif tag not in (_META_GROUP_LENGTH, TRANSFER_SYNTAX_UID):
             group.add(window.read(position, size + length))
         position += size + length
     if not named:
