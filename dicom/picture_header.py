@@ -16,7 +16,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag
 
-from dicom import vrs
+from dicom import overlays, vrs
 from dicom.coding import DELIMITERS, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from dicom.errors import Truncated
 from dicom.limits import in_force
@@ -25,8 +25,10 @@ from dicom.source import ByteSource, Window
 from dicom.transfer_syntaxes import TransferSyntax
 from dicom.vrs import UNDEFINED
 
-# A lookup table of 65,536 entries of 16 bits takes 128 KiB, as segments perhaps more; the rest are a few numbers
+# A lookup table of 65,536 entries of 16 bits takes 128 KiB, as segments perhaps more, a colour profile up to that; an
+# overlay has a bit for each pixel of each frame; the rest are a few numbers
 MAX_TABLE = 512 * 1024
+MAX_OVERLAY = 16 << 20
 MAX_VALUE = 4 * 1024
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
@@ -39,8 +41,20 @@ Wanted = Mapping[int, Union["Wanted", None]]
 _TABLE: Wanted = {0x00283002: None, 0x00283006: None}  # LUTDescriptor, LUTData
 _TRANSFORMATION: Wanted = {0x00281052: None, 0x00281053: None, 0x00283000: _TABLE}  # rescaling, Modality LUT
 _VOI: Wanted = {0x00281050: None, 0x00281051: None, 0x00281056: None, 0x00283010: _TABLE}  # window, VOI LUT
-_GROUPS: Wanted = {0x00289145: _TRANSFORMATION, 0x00289132: _VOI}
+_SHUTTER: Wanted = dict.fromkeys((*range(0x00181600, 0x00181625),))  # shapes, where they are, and their colour
+_GROUPS: Wanted = {
+    0x00189472: _SHUTTER,  # FrameDisplayShutterSequence
+    0x00289110: {0x00280030: None},  # PixelMeasuresSequence: PixelSpacing
+    0x00289132: _VOI,
+    0x00289145: _TRANSFORMATION,
+}
+_OVERLAY_DATA = frozenset(group << 16 | overlays.DATA for group in overlays.GROUPS)
 WANTED: Wanted = {
+    0x00089205: None,  # PixelPresentation
+    **_SHUTTER,
+    0x00181164: None,  # ImagerPixelSpacing
+    0x00182010: None,  # NominalScannedPixelSpacing
+    0x00280030: None,  # PixelSpacing
     0x00280034: None,  # PixelAspectRatio
     0x00280101: None,  # BitsStored
     0x00280103: None,  # PixelRepresentation
@@ -51,14 +65,20 @@ WANTED: Wanted = {
     **dict.fromkeys(range(0x00281101, 0x00281104)),  # palettes: descriptors,
     **dict.fromkeys(range(0x00281201, 0x00281204)),  # data,
     **dict.fromkeys(range(0x00281221, 0x00281224)),  # segmented data
+    0x00282000: None,  # ICCProfile
+    0x00480105: {0x00282000: None},  # OpticalPathSequence
+    0x20500010: _TABLE,  # PresentationLUTSequence
     0x20500020: None,  # PresentationLUTShape
+    **dict.fromkeys(group << 16 | element for group in overlays.GROUPS for element in overlays.ELEMENTS),
     0x52009229: _GROUPS,  # SharedFunctionalGroupsSequence
     _PER_FRAME_FUNCTIONAL_GROUPS: _GROUPS,
 }
 
 
-def read_picture_header(source: ByteSource, syntax: TransferSyntax, frame_number: int) -> Dataset:
-    """The elements of WANTED that lie before the pixel data.
+def read_picture_header(
+    source: ByteSource, syntax: TransferSyntax, frame_number: int, wanted: Wanted = WANTED
+) -> Dataset:
+    """The elements of `wanted` that lie before the pixel data.
 
     `source` is the object, which may end with its header, or the inflated data set of a deflated one.
     PerFrameFunctionalGroupsSequence has one item at the most, that of `frame_number`: the frame is drawn as the first.
@@ -72,7 +92,7 @@ def read_picture_header(source: ByteSource, syntax: TransferSyntax, frame_number
     top = _Place(0, source.size, IMPLICIT_LITTLE if syntax.implicit_vr else coding)
     walk.header = _empty(top.coding)
     with suppress(_Lost, Truncated):
-        walk.data_set(start, top, WANTED, walk.header)
+        walk.data_set(start, top, wanted, walk.header)
     return walk.header
 
 
@@ -148,7 +168,8 @@ class _Walk:
         if undefined:
             return self._items(start, _inside(place, vr, stop))
         known = vrs.implicit_vr(tag) if vr == b"UN" else vr
-        if length <= (MAX_TABLE if known in _TABLE_VRS else MAX_VALUE):
+        most = MAX_OVERLAY if tag in _OVERLAY_DATA else MAX_TABLE if known in _TABLE_VRS else MAX_VALUE
+        if length <= most:
             coding = IMPLICIT_LITTLE if vr == b"UN" else place.coding
             if known == vrs.SIGNED_OR_NOT:
                 known = b"SS" if self.header.get("PixelRepresentation") == 1 else b"US"

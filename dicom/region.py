@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
-from numpy.typing import NDArray
-
+from dicom.placement import Placement
 from dicom.windowing import RenderingError
 
 
@@ -27,20 +25,20 @@ class Region:
     width: float | None = None
     height: float | None = None
 
-    def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The part of an array of (rows, columns, ...) that lies in the image. Raises OutsideImage."""
-        down, across = (
-            _span(start, size, length)
-            for start, size, length in zip((self.y, self.x), (self.height, self.width), array.shape[:2], strict=True)
+    def of(self, rows: int, columns: int) -> Placement:
+        """The part of an image of this size that lies in it, one pixel for one. Raises OutsideImage."""
+        top, bottom = _span(self.y, self.height, rows)
+        left, right = _span(self.x, self.width, columns)
+        across, down = (self.width or 1) < 0, (self.height or 1) < 0
+        # upside down is turned by half, and flipped
+        return Placement(
+            left, top, right, bottom, (right - left, bottom - top), turns=2 if down else 0, flipped=across != down
         )
-        return array[down, across]
 
 
-def _span(start: float, size: float | None, length: int) -> slice:
+def _span(start: float, size: float | None, length: int) -> tuple[int, int]:
     first = math.floor(abs(start))
     end = length if size is None else min(length, math.ceil(abs(start) + abs(size)))
     if first >= end:
         raise OutsideImage(f"viewport: the region lies outside an image of {length} pixels on that side")
-    if size is not None and size < 0:
-        return slice(end - 1, first - 1 if first else None, -1)
-    return slice(first, end)
+    return first, end

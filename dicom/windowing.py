@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from dicom.errors import PROCESSING_FAILURE, CannotDecode, DicomError
 from dicom.lookup_tables import LookupTable, read_lookup_table
+from dicom.scopes import first_number, scopes
 
 Grey = NDArray[numpy.float64]
 
@@ -99,11 +100,13 @@ def grey_to_8_bits(
     function = "LINEAR_EXACT" if array.dtype.kind == "f" else "LINEAR"
     voi = window.apply if window else _voi_transform(header, frame_number, function)
     voi = voi or _own_range(array, header, modality).apply
+    presentation = _presentation_table(header)
     array = array[::step, ::step]
 
     def draw(stored: NDArray[Any]) -> NDArray[numpy.uint8]:
         shown = voi(modality(stored.astype(numpy.float64)))
         shown = numpy.nan_to_num(shown)
+        shown = presentation(shown) if presentation else shown
         return numpy.rint(255 - shown if inverse else shown).astype(numpy.uint8)
 
     if array.dtype.kind not in "iu":
@@ -134,30 +137,9 @@ def _take(table: NDArray[numpy.uint8], low: int, array: NDArray[Any]) -> NDArray
     return drawn
 
 
-def _scopes(header: Dataset, frame_number: int, group: str) -> Iterator[Dataset]:
-    """Where an attribute of this frame may stand: its functional group, the shared one, the data set (C.7.6.16)."""
-    per_frame = header.get("PerFrameFunctionalGroupsSequence") or ()
-    shared = header.get("SharedFunctionalGroupsSequence") or ()
-    for groups in (*per_frame[frame_number - 1 : frame_number], *shared[:1]):
-        yield from (groups.get(group) or ())[:1]
-    yield header
-
-
-def first_number(item: Dataset, keyword: str) -> float | None:
-    """The first value of a numeric attribute; None when it is absent, empty or no number."""
-    try:
-        value = item.get(keyword)
-        if value is not None and not isinstance(value, (str, bytes, int, float)) and hasattr(value, "__getitem__"):
-            value = value[0]
-        number = float(value)
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _modality_transform(header: Dataset, frame_number: int, *, signed: bool) -> Callable[[Grey], Grey]:
     """PS3.3 C.11.1: RescaleSlope and RescaleIntercept, else the Modality LUT, else nothing."""
-    for scope in _scopes(header, frame_number, "PixelValueTransformationSequence"):
+    for scope in scopes(header, frame_number, "PixelValueTransformationSequence"):
         slope, intercept = first_number(scope, "RescaleSlope"), first_number(scope, "RescaleIntercept")
         if slope and intercept is not None:
             return partial(_rescale, slope, intercept)
@@ -185,7 +167,7 @@ def _voi_transform(header: Dataset, frame_number: int, function: str) -> Callabl
     `function` is what LINEAR or no VOILUTFunction means: LINEAR counts integers, so that its width of 1 would make
     a floating point map of 0 to 1 black and white.
     """
-    for scope in _scopes(header, frame_number, "FrameVOILUTSequence"):
+    for scope in scopes(header, frame_number, "FrameVOILUTSequence"):
         negative = header.get("PixelRepresentation") == 1 or (first_number(header, "RescaleIntercept") or 0) < 0
         table = _first_table(scope, "VOILUTSequence", signed=negative)
         if table:
@@ -198,6 +180,15 @@ def _voi_transform(header: Dataset, frame_number: int, function: str) -> Callabl
             except RenderingError:  # a window of no width says nothing: as if it were absent
                 continue
     return None
+
+
+def _presentation_table(header: Dataset) -> Callable[[Grey], Grey] | None:
+    """PS3.3 C.11.4: the Presentation LUT, whose inputs are the whole range that the VOI LUT gives."""
+    table = _first_table(header, "PresentationLUTSequence", signed=False)
+    if table is None:
+        return None
+    whole = (len(table.values) - 1) / 255
+    return lambda shown: _look_up_shown(table, shown * whole + table.first)
 
 
 def _first_table(scope: Dataset, keyword: str, *, signed: bool) -> LookupTable | None:

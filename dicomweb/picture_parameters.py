@@ -1,14 +1,23 @@
 """How a picture is to be drawn, read from a query string (PS3.18 8.3.5) into typed values."""
 
 import re
+from collections.abc import Sequence
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 
+from access.authentication import principal_of
+from access.policy import visible_studies, withheld
+from access.roles import Permission
 from archive.pictures import Rendering
+from archive.presentation import PresentationReference
+from dicom.annotation import IDENTITY, KEYWORDS
+from dicom.icc import CHOICES
 from dicom.region import Region
 from dicom.rendering import Window
+from dicom.uids import is_uid
+from dicomweb.attribute_filter import LEFT_OUT
 from dicomweb.errors import BadRequest
 
 _FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
@@ -20,6 +29,10 @@ PARAMETERS = [
     OpenApiParameter("window", OpenApiTypes.STR, description="center,width,function"),
     OpenApiParameter("viewport", OpenApiTypes.STR, description="width,height, then x,y,width,height of the region"),
     OpenApiParameter("quality", OpenApiTypes.INT, description="1 to 100"),
+    OpenApiParameter("annotation", OpenApiTypes.STR, description="patient,technique: written over the picture"),
+    OpenApiParameter("iccprofile", OpenApiTypes.STR, enum=CHOICES, description="which colour profile is embedded"),
+    OpenApiParameter("presentationSeriesUID", OpenApiTypes.STR, description="series of the presentation state"),
+    OpenApiParameter("presentationUID", OpenApiTypes.STR, description="presentation state that the image is shown by"),
 ]
 
 
@@ -32,15 +45,59 @@ def rendering_of(request: Request, media_type: str) -> Rendering:
         viewport=viewport(asked.get("viewport", "")),
         region=region(asked.get("viewport", "")),
         quality=quality(asked.get("quality", "")),
+        presentation=presentation(request, ("window",)),
+        annotation=annotation(asked.get("annotation"))[0],
+        withheld=withheld(principal_of(request), Permission.RETRIEVE),
+        icc_profile=icc_profile(asked.get("iccprofile", "")),
     )
 
 
 def warnings_of(request: Request) -> dict[str, str]:
     """The header fields that say what is asked for and not drawn (PS3.18 8.3.5.1.1). Raises ``BadRequest``."""
-    if "annotation" not in request._request.GET:
-        return {}
-    values = unsupported_annotations(request._request.GET["annotation"])
-    return {"Warning": f'299 Lightbox: "The following annotation values are not supported: {values}"'}
+    known, unknown = annotation(request._request.GET.get("annotation"))
+    told = []
+    if unknown:
+        told.append(f"The following annotation values are not supported: {', '.join(unknown)}")
+    if "patient" in known and not IDENTITY.isdisjoint(withheld(principal_of(request), Permission.RETRIEVE)):
+        told.append(LEFT_OUT)
+    return {"Warning": ", ".join(f'299 Lightbox: "{text}"' for text in told)} if told else {}
+
+
+def presentation(request: Request, excluded: Sequence[str]) -> PresentationReference | None:
+    """``presentationUID`` and ``presentationSeriesUID``, which go together; the state has to be within reach.
+
+    Raises ``BadRequest``, also where one of ``excluded`` is asked for beside them (PS3.18 9.5.1.2.7).
+    """
+    asked = request._request.GET
+    uids = [asked.get(name, "") for name in ("presentationSeriesUID", "presentationUID")]
+    if not any(uids):
+        return None
+    if not all(is_uid(uid) for uid in uids):
+        raise BadRequest("presentationUID: expected a UID, and that of its series in presentationSeriesUID")
+    given = {name for name in excluded if asked.get(name)}
+    if region(asked.get("viewport", "")):
+        given.add("viewport of a region")
+    if given:
+        raise BadRequest(f"presentationUID: not to be asked for with a {sorted(given)[0]}")
+    return PresentationReference(uids[0], uids[1], visible_studies(principal_of(request), Permission.RETRIEVE))
+
+
+def icc_profile(text: str) -> str:
+    """``iccprofile``: one of ``dicom.icc.CHOICES`` (PS3.18 8.3.5.1.5). Raises ``BadRequest``."""
+    if text and text not in CHOICES:
+        raise BadRequest(f"iccprofile: expected one of {', '.join(CHOICES)}")
+    return text
+
+
+def annotation(text: str | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The keywords that are drawn, and those that are not (PS3.18 8.3.5.1.1). Raises ``BadRequest``."""
+    if text is None:
+        return (), ()
+    keywords = tuple(dict.fromkeys(text.split(",")))
+    if not all(_KEYWORD.fullmatch(keyword) for keyword in keywords):
+        raise BadRequest("annotation: expected keywords, such as patient or technique, separated by commas")
+    known = tuple(keyword for keyword in keywords if keyword in KEYWORDS)
+    return known, tuple(keyword for keyword in keywords if keyword not in KEYWORDS)
 
 
 def window(text: str) -> Window | None:
@@ -80,14 +137,6 @@ def region(text: str) -> Region | None:
     if 0.0 in (width, height):
         raise BadRequest("viewport: a region has at least some width and height")
     return Region(x or 0.0, y or 0.0, width, height)
-
-
-def unsupported_annotations(text: str) -> str:
-    """The keywords of ``annotation``, none of which is drawn (PS3.18 8.3.5.1.1). Raises ``BadRequest``."""
-    keywords = text.split(",")
-    if not all(_KEYWORD.fullmatch(keyword) for keyword in keywords):
-        raise BadRequest("annotation: expected keywords, such as patient or technique, separated by commas")
-    return ", ".join(keywords)
 
 
 def quality(text: str) -> int:

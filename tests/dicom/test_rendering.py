@@ -432,7 +432,7 @@ def test_size_and_aspect(
     shape: tuple[int, int], viewport: tuple[int, int] | None, aspect: list[str] | None, size: tuple[int, int]
 ) -> None:
     """PS3.18 8.3.5.1.3; PixelAspectRatio is vertical to horizontal (PS3.3 C.7.6.3.1.7)."""
-    header = dataset(PixelAspectRatio=aspect, PixelSpacing=["9", "1"]) if aspect else dataset(PixelSpacing=["9", "1"])
+    header = dataset(PixelAspectRatio=aspect) if aspect else Dataset()
     picture = drawn(DecodedFrame(numpy.zeros(shape, "u1"), "MONOCHROME2"), header, viewport=viewport)
     assert (picture.shape[1], picture.shape[0]) == size
 
