@@ -1,39 +1,41 @@
-"""Pictures of what is stored: rendered frames and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4)."""
+"""Pictures of what is stored: rendered frames (PS3.18 10.4.1.1.3, 8.3.5)."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
-from uuid import uuid4
 
 from django.conf import settings
+from pydicom.dataset import Dataset
 
+from archive.codec_processes import away
 from archive.decoding import decoding
-from archive.errors import ArchiveError, ArchiveUnavailable, InvalidQuery, NotFound, NotRenderable
+from archive.drawings import drawing_of, is_drawn, reason_for_none
+from archive.errors import ArchiveError, InvalidQuery, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
-from archive.locate import Located, locate_by_pk
-from archive.models import Instance, Series
-from archive.object_store import object_store
-from archive.object_store.errors import ObjectStoreError
-from archive.payload import Payload, in_memory, stored
+from archive.locate import Located
+from archive.presentation import PresentationReference, presentation_state
+from dicom.annotation import annotated
 from dicom.errors import DicomError
+from dicom.fitting import fitted
+from dicom.icc import colour_managed, profile_in
+from dicom.overlays import OverlayPlane, in_unused_bits, overlay_planes, whole_cells
+from dicom.presentation_states import PresentationState, UnusablePresentationState
 from dicom.region import OutsideImage, Region
-from dicom.rendering import Window, render_frame
+from dicom.rendering import Picture, Window, encode_picture, picture_of
 
 log = logging.getLogger("archive.pictures")
 Name = TypeVar("Name")
-
-THUMBNAIL_EDGE = 256
-THUMBNAIL_QUALITY = 85
 
 
 @dataclass(frozen=True, slots=True)
 class Rendering:
     """How a picture is drawn (PS3.18 8.3.5): ``viewport`` is (width, height) in pixels, ``quality`` 1 to 100.
 
-    Of the image only ``region`` is shown.
+    Of the image only ``region`` is shown, or what ``presentation`` says. ``annotation`` names what is written over it
+    (``dicom.annotation.KEYWORDS``), without the attributes ``withheld``; ``icc_profile`` is a choice of ``dicom.icc``.
     """
 
     media_type: str = "image/jpeg"
@@ -41,16 +43,22 @@ class Rendering:
     viewport: tuple[int, int] | None = None
     region: Region | None = None
     quality: int = 90
+    presentation: PresentationReference | None = None
+    annotation: tuple[str, ...] = ()
+    withheld: frozenset[str] = frozenset()
+    icc_profile: str = ""
 
 
 def render(instance: Located, number: int | None, rendering: Rendering) -> bytes:
     """One frame as a picture, by default the middle one (PS3.18 10.4.1.1.4 leaves the choice to the server).
 
-    Raises ``NotRenderable`` for what has no picture, ``NotFound`` for a missing frame, ``InvalidQuery`` for a region
-    that lies outside it.
+    What is no image is drawn as ``archive.drawings`` says, without what is withheld. Raises ``NotRenderable``
+    for what has no picture, ``NotFound`` for a missing frame, ``InvalidQuery`` for a region that lies outside it.
     """
+    if is_drawn(instance):
+        return _otherwise(instance, number, rendering)
     frames = _frames(instance)
-    return _draw(frames, (frames.count + 1) // 2 if number is None else number, rendering)
+    return draw(frames, (frames.count + 1) // 2 if number is None else number, rendering)
 
 
 def render_frames(instance: Located, numbers: Sequence[int], rendering: Rendering) -> Iterator[tuple[int, bytes]]:
@@ -58,11 +66,16 @@ def render_frames(instance: Located, numbers: Sequence[int], rendering: Renderin
 
     Raises as ``render`` does: ``NotFound`` at once, anything else at the end if there was no picture at all.
     """
+    if is_drawn(instance):
+        # the last one tells whether all are there
+        last = max(numbers)
+        kept = {last: _otherwise(instance, last, rendering)}
+        return drawn((n, partial(_kept_or_drawn, kept, instance, n, rendering)) for n in numbers)
     frames = _frames(instance)
     missing = next((number for number in numbers if not 1 <= number <= frames.count), None)
     if missing is not None:
         raise NotFound(f"the instance has {frames.count} frames, there is no frame {missing}")
-    return drawn((number, partial(_draw, frames, number, rendering)) for number in numbers)
+    return drawn((number, partial(draw, frames, number, rendering)) for number in numbers)
 
 
 def drawn(pictures: Iterable[tuple[Name, Callable[[], bytes]]]) -> Iterator[tuple[Name, bytes]]:
@@ -82,94 +95,77 @@ def _frames(instance: Located) -> Frames:
     try:
         return frames_of(instance)
     except NotFound as error:
-        raise NotRenderable("the instance has no pixel data to draw") from error
+        raise NotRenderable(reason_for_none(instance)) from error
 
 
-def _draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
+def _otherwise(instance: Located, number: int | None, rendering: Rendering) -> bytes:
+    """A picture of what is no image. Raises as ``render`` does."""
+    with _drawing(instance):
+        picture = drawing_of(instance, rendering.withheld).draw(number, rendering.viewport)
+        picture = fitted(picture, rendering.viewport, rendering.region)
+        return encode_picture(picture, rendering.media_type, rendering.quality)
+
+
+def _kept_or_drawn(kept: dict[int, bytes], instance: Located, number: int, rendering: Rendering) -> bytes:
+    return kept.pop(number, None) or _otherwise(instance, number, rendering)
+
+
+def draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
+    """Frame ``number`` as a picture. Raises as ``render`` does."""
+    with _drawing(frames.instance):
+        picture, profile = picture_of_frame(frames, number, rendering)
+        return encode_picture(picture, rendering.media_type, rendering.quality, icc_profile=profile)
+
+
+def picture_of_frame(frames: Frames, number: int, rendering: Rendering) -> tuple[Picture, bytes]:
+    """Frame ``number`` before it is encoded, and the ICC profile of its file, if any. Raises as ``render`` does."""
     most = settings.PACS.limits.picture_header_bytes
     if frames.instance.header_length > most:
         raise NotRenderable(f"a header of more than {most} bytes is not read for a picture")
+    with _drawing(frames.instance):
+        frame = frames.decode(number)
+        header = frames.picture_header(number)
+        state = presentation_state(frames, number, rendering.presentation) if rendering.presentation else None
+        planes = _planes(frames, number, header, state)
+        # The graphics and the area of a state may need more time and memory than this process has to spare.
+        drawing = partial(away, picture_of) if state else picture_of
+        picture = drawing(
+            frame,
+            header,
+            window=rendering.window,
+            viewport=rendering.viewport,
+            region=rendering.region,
+            planes=planes,
+            presentation=state,
+        )
+        if rendering.annotation:
+            picture = annotated(picture, frames.annotation_header(number), rendering.annotation, rendering.withheld)
+        if rendering.icc_profile not in ("", "no"):
+            described = state.applied_to(header) if state else header
+            return away(colour_managed, picture, profile_in(described), rendering.icc_profile)
+        return picture, b""
+
+
+def _planes(frames: Frames, number: int, header: Dataset, state: PresentationState | None) -> tuple[OverlayPlane, ...]:
+    """The overlays over a frame: of the data set, or those of them and its own that a presentation state activates."""
+    cells = None
+    if in_unused_bits(header):
+        cells = replace(frames, pixels=whole_cells(frames.pixels)).decode(number).array
+    return state.planes(header, number, cells) if state else overlay_planes(header, number, cells)
+
+
+@contextmanager
+def _drawing(instance: Located) -> Iterator[None]:
+    """A place to decode and draw in; what goes wrong in it as the archive's own errors."""
     try:
         with decoding():
-            return render_frame(
-                frames.decode(number),
-                frames.picture_header(number),
-                window=rendering.window,
-                viewport=rendering.viewport,
-                region=rendering.region,
-                quality=rendering.quality,
-                media_type=rendering.media_type,
-            )
+            yield
     except ArchiveError:
         raise
-    except OutsideImage as error:
+    except (OutsideImage, UnusablePresentationState) as error:
         raise InvalidQuery(str(error)) from error
     except DicomError as error:
         raise NotRenderable(str(error)) from error
     except Exception as error:  # whatever pydicom raises for values that the archive keeps without reading them
-        log.warning("no picture of instance %s: %s", frames.instance.sop_instance_uid, type(error).__name__)
+        log.warning("no picture of instance %s: %s", instance.sop_instance_uid, type(error).__name__)
         raise NotRenderable("the header can't be read for a picture") from error
-
-
-def instance_thumbnail(instance: Located, number: int | None = None) -> bytes:
-    """A small JPEG of frame ``number`` of one instance, by default of the one that stands for it."""
-    rendering = Rendering(viewport=(THUMBNAIL_EDGE, THUMBNAIL_EDGE), quality=THUMBNAIL_QUALITY)
-    return render(instance, number, rendering)
-
-
-def series_thumbnail(series: Series) -> Payload:
-    """The JPEG thumbnail of a series: the one a worker prepared, else made on the spot."""
-    if series.thumbnail_key:
-        try:
-            size = object_store().size(series.thumbnail_key)
-            return stored(series.thumbnail_key, 0, size)
-        except ObjectStoreError:
-            log.warning("a prepared thumbnail is missing: %s", series.thumbnail_key)
-    return in_memory(_series_picture(series))
-
-
-def study_thumbnail(series: list[Series]) -> Payload:
-    """The JPEG thumbnail of a study: that of its first series that has a picture. Raises ``NotRenderable``."""
-    pictured = set(
-        Instance.objects.filter(series__in=series, frame_table__isnull=False)
-        .order_by()
-        .values_list("series_id", flat=True)
-        .distinct()
-    )
-    for candidate in sorted(series, key=lambda e: not e.thumbnail_key):
-        if candidate.pk not in pictured:
-            continue
-        try:
-            return series_thumbnail(candidate)
-        except NotRenderable:
-            continue
-    raise NotRenderable("the study has no pixel data to draw")
-
-
-def prepare_thumbnail(subject: str) -> None:
-    """The task: draw the thumbnail of the series with this primary key and keep it as an object."""
-    series = Series.objects.filter(pk=int(subject)).first()
-    if series is None:
-        return
-    try:
-        picture = _series_picture(series)
-    except NotRenderable:
-        return
-    key = f"derived/thumbnails/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.jpg"
-    try:
-        object_store().put(key, picture)
-        Series.objects.filter(pk=series.pk).update(thumbnail_key=key)
-        if series.thumbnail_key:
-            object_store().delete(series.thumbnail_key)
-    except ObjectStoreError as error:
-        raise ArchiveUnavailable("the thumbnail can't be kept now") from error
-
-
-def _series_picture(series: Series) -> bytes:
-    """The picture of the middle instance that has frames."""
-    pictured = Instance.objects.filter(series=series, frame_table__isnull=False)
-    count = pictured.count()
-    if not count:
-        raise NotRenderable("the series has no pixel data to draw")
-    middle = pictured.order_by("instance_number", "id").values_list("pk", flat=True)[count // 2]
-    return instance_thumbnail(locate_by_pk(middle))

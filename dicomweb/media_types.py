@@ -25,7 +25,9 @@ Rules, with their clauses:
 7.  An offer without transfer syntax does not look at the parameter, except `application/dicom`: there it stands for
     instances as they are stored, whatever each has, and cannot promise a named one.
 8.  `application/json` is `application/dicom+json`, and the names of drafts are those of the standard (`_ALIASES`).
-9.  `charset`, `boundary`, `start` and unknown parameters do not matter here (8.7.3.5.3).
+9.  What is marked `if_preferred` (WebP and AVIF beside JPEG: browsers name them for every image) is given only to
+    who wants it more than all else that there is, or takes nothing else.
+10. `charset`, `boundary`, `start` and unknown parameters do not matter here (8.7.3.5.3).
 """
 
 import re
@@ -76,6 +78,7 @@ class Representation:
     multipart: bool
     as_stored: bool = False
     named_only: bool = False  # costs so much that it is given only to who names its transfer syntax
+    if_preferred: bool = False  # goes behind everything that is wanted as much
 
     @property
     def content_type(self) -> str:
@@ -174,14 +177,14 @@ def _best(ranges: Sequence[MediaRange], offers: Sequence[Representation]) -> Rep
 
 def _best_of(ranges: Sequence[MediaRange], offers: Sequence[Representation], strict: bool) -> Representation | None:
     best: Representation | None = None
-    best_rank: tuple[float, int, bool] | None = None
+    best_rank: tuple[float, bool, int, bool] | None = None
     for offer in offers:
         taking = [media_range for media_range in ranges if media_range.takes(offer, strict)]
         if not taking:
             continue
         decides = max(taking, key=_precision)
         prefers_stored = offer.as_stored and (decides.transfer_syntax_uid == _ANY or not strict)
-        rank = (decides.quality, decides.specificity, prefers_stored)
+        rank = (decides.quality, not offer.if_preferred, decides.specificity, prefers_stored)
         if decides.quality > 0 and (best_rank is None or rank > best_rank):
             best, best_rank = offer, rank
     return best

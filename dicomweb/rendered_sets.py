@@ -11,19 +11,20 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from access.roles import Permission
+from archive.cine import cine, moves
+from archive.drawings import is_drawn
 from archive.locate import Address, locate
 from archive.pictures import Rendering, drawn, render, render_frames
 from audit import kinds
 from dicomweb.bodies import late_multipart
 from dicomweb.errors import BadRequest
 from dicomweb.frames import frame_numbers, spoken
-from dicomweb.media_types import Representation
 from dicomweb.multipart import OutPart
 from dicomweb.picture_parameters import PARAMETERS, rendering_of, warnings_of
-from dicomweb.rendered import PICTURE, SINGLE, send_picture
-from dicomweb.view import DicomwebView, dicomweb_root
+from dicomweb.rendered import PICTURE, send_frame
+from dicomweb.rendered_media import MOVING, PICTURES, SINGLE, send_cine
+from dicomweb.view import DicomwebView, Found, dicomweb_root
 
-PICTURES = [Representation(name, None, multipart=True) for name in ("image/jpeg", "image/png", "image/gif")]
 _SET = {(200, "multipart/related"): OpenApiTypes.BINARY}
 
 
@@ -39,11 +40,11 @@ class RetrieveRenderedSet(DicomwebView):
     def get(self, request: Request, study: str, series: str | None = None) -> HttpResponseBase:
         """One picture an instance, its middle frame; instances that have none are left out."""
         address = Address(study, series)
-        found = [located for located in locate(self.scope(request), address) if located.pixels is not None]
+        found = [located for located in locate(self.scope(request), address) if located.pixels or is_drawn(located)]
         _check_count(len(found))
         rendering = rendering_of(request, self.negotiate(request, PICTURES).media_type)
         pictures = drawn((located.address.path, partial(render, located, None, rendering)) for located in found)
-        return _send(self, request, address, pictures, rendering, instance_count=len(found), query="rendered")
+        return _send(self, request, address, found, pictures, rendering, instance_count=len(found), query="rendered")
 
 
 class RetrieveRenderedFrames(DicomwebView):
@@ -56,17 +57,26 @@ class RetrieveRenderedFrames(DicomwebView):
         summary="Retrieve rendered frames (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=PICTURE | _SET
     )
     def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
-        """One frame alone or as a part; several as parts in the order of the list, without what can't be drawn."""
+        """One frame alone or as a part; several as parts in the order of the list, without what can't be drawn.
+
+        Several frames of an image also as one animated GIF.
+        """
         address, wanted = Address(study, series, instance), frame_numbers(numbers)
         _check_count(len(wanted))
-        chosen = self.negotiate(request, PICTURES if len(wanted) > 1 else (*SINGLE, *PICTURES))
-        if not chosen.multipart:
-            return send_picture(self, request, address, wanted[0])
+        if len(wanted) == 1:
+            chosen = self.negotiate(request, (*SINGLE, *PICTURES))
+            if not chosen.multipart:
+                return send_frame(self, request, address, wanted[0])
         located = locate(self.scope(request), address)[0]
+        if len(wanted) > 1:
+            chosen = self.negotiate(request, (*PICTURES, *MOVING) if moves(located) else PICTURES)
         rendering = rendering_of(request, chosen.media_type)
+        query = f"rendered {spoken(wanted)}"
+        if not chosen.multipart:
+            return send_cine(self, request, located, cine(located, wanted, rendering), query)
         pictures = render_frames(located, wanted, rendering)
         named = ((f"{address.path}/frames/{number}", picture) for number, picture in pictures)
-        return _send(self, request, address, named, rendering, instance_count=1, query=f"rendered {spoken(wanted)}")
+        return _send(self, request, address, [located], named, rendering, instance_count=1, query=query)
 
 
 def _check_count(count: int) -> None:
@@ -79,6 +89,7 @@ def _send(
     view: DicomwebView,
     request: Request,
     address: Address,
+    found: Found,
     pictures: Iterator[tuple[str, bytes]],
     rendering: Rendering,
     *,
@@ -91,7 +102,7 @@ def _send(
     parts = (_part(f"{root}{path}/rendered", rendering.media_type, picture) for path, picture in pictures)
     first = next(parts)
     # The others are drawn after this event: its bytes are those that are known by now.
-    view.record_read(request, address, instance_count=instance_count, bytes=first.length, query=query)
+    view.record_read(request, address, found, instance_count=instance_count, bytes=first.length, query=query)
     response = late_multipart(chain((first,), parts), rendering.media_type)
     for name, text in warnings.items():
         response[name] = text

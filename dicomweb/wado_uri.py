@@ -5,6 +5,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 
+from access.authentication import principal_of
+from access.policy import withheld
 from access.roles import Permission
 from archive.locate import Address, locate
 from archive.pictures import Rendering, render
@@ -14,14 +16,24 @@ from dicom.transfer_syntaxes import BY_UID
 from dicom.uids import is_uid
 from dicomweb.errors import BadRequest, NotAcceptable
 from dicomweb.frames import frame_number
-from dicomweb.media_types import Representation, choose
-from dicomweb.picture_parameters import quality, viewport, window
+from dicomweb.media_types import choose
+from dicomweb.picture_parameters import annotation, presentation, quality, viewport, window
+from dicomweb.rendered_media import SINGLE, offers_of, send_other
 from dicomweb.view import DicomwebView
 from dicomweb.wado import DICOM, send_object
 
 _UIDS = ("studyUID", "seriesUID", "objectUID")
-_PICTURES = [Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif")]
-_OF_PICTURES = ("rows", "columns", "region", "windowCenter", "windowWidth", "imageQuality", "annotation")
+_OF_PICTURES = (
+    "rows",
+    "columns",
+    "region",
+    "windowCenter",
+    "windowWidth",
+    "imageQuality",
+    "annotation",
+    "presentationSeriesUID",
+    "presentationUID",
+)
 _PARAMETERS = [
     OpenApiParameter(name, OpenApiTypes.STR, required=name in ("requestType", *_UIDS))
     for name in (
@@ -35,6 +47,9 @@ _PARAMETERS = [
         "windowCenter",
         "windowWidth",
         "imageQuality",
+        "annotation",
+        "presentationSeriesUID",
+        "presentationUID",
     )
 ]
 
@@ -47,7 +62,7 @@ class WadoUri(DicomwebView):
 
     @extend_schema(summary="Retrieve by WADO-URI (PS3.18 9)", parameters=_PARAMETERS, responses=OpenApiTypes.BINARY)
     def get(self, request: Request) -> HttpResponseBase:
-        """The object for ``contentType=application/dicom``, a picture otherwise."""
+        """The object for ``contentType=application/dicom``, else a picture, a report's text, a PDF or a video."""
         asked = request._request.GET
         address = _address(asked)
         wanted = [name.strip().lower() for name in asked.get("contentType", "").split(",")]
@@ -56,15 +71,21 @@ class WadoUri(DicomwebView):
         if DICOM in wanted:
             return self._object(request, asked, address)
         located = locate(self.scope(request), address)[0]
-        chosen = choose(asked.get("contentType") or "image/jpeg", None, _PICTURES)
-        if chosen is None:
-            raise NotAcceptable(f"available: {DICOM}; {'; '.join(offer.media_type for offer in _PICTURES)}")
-        rendering = _rendering(asked, chosen.media_type)
         number = frame_number(asked["frameNumber"]) if asked.get("frameNumber") else None
+        offers = offers_of(located) if number is None else SINGLE
+        chosen = choose(asked.get("contentType"), None, offers)
+        if chosen is None:
+            raise NotAcceptable(f"available: {DICOM}; {'; '.join(offer.media_type for offer in offers)}")
+        rendering = _rendering(request, chosen.media_type)
         if number and located.pixels and number > max(1, located.pixels.number_of_frames):
             raise BadRequest("frameNumber: the object has fewer frames")  # PS3.18 9.5.2.1
+        if number is None:
+            other = send_other(self, request, located, rendering.media_type, rendering, "wado-uri")
+            if other is not None:
+                return other
         picture = render(located, number, rendering)
-        self.record_read(request, address, instance_count=1, bytes=len(picture), query=f"wado-uri {number or 1}")
+        spoken = f"wado-uri {number or 1}"
+        self.record_read(request, address, [located], instance_count=1, bytes=len(picture), query=spoken)
         return HttpResponse(picture, content_type=rendering.media_type)
 
     def _object(self, request: Request, asked: QueryDict, address: Address) -> HttpResponseBase:
@@ -96,7 +117,8 @@ def _address(asked: QueryDict) -> Address:
     return Address(*uids)
 
 
-def _rendering(asked: QueryDict, media_type: str) -> Rendering:
+def _rendering(request: Request, media_type: str) -> Rendering:
+    asked = request._request.GET
     center, width = asked.get("windowCenter", ""), asked.get("windowWidth", "")
     columns, rows = asked.get("columns", ""), asked.get("rows", "")
     return Rendering(
@@ -105,4 +127,7 @@ def _rendering(asked: QueryDict, media_type: str) -> Rendering:
         # Only one given: the other follows from the picture's shape, which is kept within the viewport.
         viewport=viewport(f"{columns or rows},{rows or columns}" if columns or rows else ""),
         quality=quality(asked.get("imageQuality", "")),
+        presentation=presentation(request, ("windowCenter", "windowWidth", "region")),
+        annotation=annotation(asked.get("annotation") or None)[0],
+        withheld=withheld(principal_of(request), Permission.RETRIEVE),
     )

@@ -10,16 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from PIL import Image
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from archive.decoding import decoding
-from archive.models import Instance, Series
-from archive.object_store import object_store
-from archive.tasks import TASKS
+from archive.models import Instance
 from tests.dicomweb.conftest import Door, body_of
 from tests.dicomweb.objects import make_data_set, to_bytes
 from tests.dicomweb.pixels import native_frames, packaged
@@ -142,51 +137,6 @@ def test_what_has_no_pixels_has_no_picture(technologist: Door, level: str) -> No
 def test_no_picture_but_jpeg_is_a_thumbnail(technologist: Door) -> None:
     problem_of(technologist.get(f"{stored(technologist)}/thumbnail", accept="image/png"), 406)
     problem_of(technologist.get(f"{stored(technologist)}/rendered", accept="video/mp4"), 406)
-
-
-@pytest.mark.parametrize("prepared", [True, False])
-def test_thumbnails_at_every_level(technologist: Door, prepared: bool) -> None:
-    study, report, ct = generate_uid(), generate_uid(), generate_uid()
-    stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=report, SeriesNumber=1, **_REPORT)
-    instance = stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=ct, SeriesNumber=2)
-    if prepared:
-        for series in Series.objects.all():
-            TASKS["series_thumbnail"](str(series.pk))
-        assert [bool(e.thumbnail_key) for e in Series.objects.order_by("series_number")] == [False, True]
-    for path in (f"studies/{study}", f"studies/{study}/series/{ct}", instance, f"{instance}/frames/1"):
-        response = technologist.get(f"{path}/thumbnail", accept="image/jpeg")
-        assert response["Content-Type"] == "image/jpeg", "plain body (trap 25)"
-        assert picture(response).size == (256, 192)
-    problem_of(technologist.get(f"studies/{study}/series/{report}/thumbnail"), 406)
-    problem_of(technologist.get(f"studies/{generate_uid()}/thumbnail"), 404)
-
-
-def test_a_prepared_thumbnail_is_replaced_and_may_be_lost(technologist: Door) -> None:
-    instance = stored(technologist)
-    series_path = instance.rpartition("/instances")[0]
-    pk = str(Series.objects.get().pk)
-    TASKS["series_thumbnail"](pk)
-    first = Series.objects.get().thumbnail_key
-    TASKS["series_thumbnail"](pk)
-    second = Series.objects.get().thumbnail_key
-    assert [*object_store().keys(first), *object_store().keys(second)] == [second]
-    object_store().delete(second)
-    picture(technologist.get(f"{series_path}/thumbnail"))
-    TASKS["series_thumbnail"]("999999999")
-
-
-def test_queries_do_not_grow_with_series_without_pictures(technologist: Door) -> None:
-    study = generate_uid()
-    counts: list[int] = []
-    for number in (1, 10):
-        for _ in range(number):
-            stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=generate_uid(), SeriesNumber=1, **_REPORT)
-        if not counts:
-            stored(technologist, StudyInstanceUID=study, SeriesInstanceUID=generate_uid(), SeriesNumber=9)
-        with CaptureQueriesContext(connection) as queries:
-            picture(technologist.get(f"studies/{study}/thumbnail"))
-        counts.append(len(queries))
-    assert counts[0] == counts[1] <= 10
 
 
 @pytest.mark.parametrize(
