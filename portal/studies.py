@@ -17,12 +17,13 @@ from access import policy
 from access.authentication import principal_of
 from access.navigation import first_page
 from access.principal import Principal
-from access.restrictions import marks
-from access.roles import Permission, Scope
+from access.roles import Permission
 from access.trail import event
+from archive.locate import is_unlimited
 from archive.models import Study
 from archive.names import fold
 from archive.part_counts import count_parts
+from archive.part_modalities import with_modalities
 from audit.bounded import bounded
 from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
@@ -119,7 +120,7 @@ def matching(
     if accession := asked.get("accession"):
         studies = studies.filter(accession_number=accession)
     if modality := asked.get("modality"):
-        studies = studies.filter(modalities_in_study__contains=[modality.upper()])
+        studies = with_modalities(studies, studies, "pk", lambda path: Q(**{f"{path}__contains": [modality.upper()]}))
     if date_from := asked.get("date_from"):
         studies = studies.filter(study_date__gte=f"{date_from:%Y%m%d}")
     if date_to := asked.get("date_to"):
@@ -139,14 +140,10 @@ def one_page(studies: QuerySet[Study], number: int, withheld: frozenset[str] = f
 def _shareable(principal: Principal, page: Page) -> frozenset[str]:
     """Which studies of the page may be shared."""
     uids = [row.uid for row in page.rows]
-    match policy.scope(principal, Permission.EXPORT):
-        case Scope.ALL if not marks.exist():
-            return frozenset(uids)
-        case Scope.NONE:
-            return frozenset()
-        case _:
-            allowed = policy.shareable_studies(principal).filter(study_instance_uid__in=uids)
-            return frozenset(allowed.values_list("study_instance_uid", flat=True))
+    shareable = policy.shareable_studies(principal)
+    if is_unlimited(shareable):
+        return frozenset(uids)
+    return frozenset(shareable.filter(study_instance_uid__in=uids).values_list("study_instance_uid", flat=True))
 
 
 def _page_number(request: HttpRequest) -> int:
