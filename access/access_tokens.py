@@ -10,6 +10,7 @@ from access.held_roles import held, row_of_client, rows_of_people
 from access.models import AppSession, Client
 from access.principal import Principal
 from access.smart import permissions_of
+from access.token_models import since_switched_on
 
 
 def token_principal(token: str) -> Principal | None:
@@ -23,7 +24,8 @@ def token_principal(token: str) -> Principal | None:
     of_machine = Q(user=None, application__authorization_grant_type=Client.GRANT_CLIENT_CREDENTIALS)
     found = (
         get_access_token_model()
-        .objects.filter(token_checksum=checksum, expires__gt=timezone.now(), application__is_active=True)
+        .objects.filter(since_switched_on("application", "created"), token_checksum=checksum)
+        .filter(expires__gt=timezone.now(), application__is_active=True)
         .annotate(
             session=Subquery(session.filter(user=OuterRef("user"), client=OuterRef("application")).values("pk")),
             patient=Subquery(session.values("patient")),

@@ -5,8 +5,8 @@ What is wrong with the app or its address is told to the person and nobody else;
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, NoReturn
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
@@ -35,6 +35,8 @@ _ONCE: Final = (
     "code_challenge",
     "code_challenge_method",
 )
+# A patient yet to be chosen: which one it is changes nothing about the rights.
+_SOMEBODY: Final = 0
 # BASE64URL(SHA256(...)) without padding (RFC 7636 4.2).
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -97,11 +99,14 @@ def question(parameters: QueryDict) -> Question:
     return Question(client, tuple(scopes), given["redirect_uri"], given["code_challenge"], given["state"])
 
 
-def may_do(principal: Principal, asked: Question) -> list[str]:
-    """What the app would be allowed, in words: what it asks for and the person may do; [] if that is nothing."""
-    limited = smart.permissions_of(asked.scopes)
-    wanted = tuple(Permission) if limited is None else limited
-    return smart.in_words(word for word in wanted if policy.may(principal, word))
+def able(principal: Principal, scopes: Collection[str]) -> list[str]:
+    """What a token with these scopes can do for the person, in words: just that, and [] if it is nothing."""
+    patient = _SOMEBODY if smart.is_of_one_patient(scopes) else None
+    token = replace(principal, auth_method="oauth2", permissions=smart.permissions_of(scopes), patient=patient)
+    shares = policy.may_share(token)
+    return smart.in_words(
+        right for right in Permission if policy.may(token, right) and (shares or right is not Permission.EXPORT)
+    )
 
 
 def patients(principal: Principal, patient_id: str = "") -> list[Patient]:

@@ -3,6 +3,7 @@
 from django.db import transaction
 
 from access.acting import COMMAND_LINE, Acting
+from access.given_roles import hold
 from access.models import Client
 from access.people import described
 from access.principal import Limit
@@ -27,6 +28,7 @@ def set_client_role(
         raise RefusedChange(APPS_HAVE_NONE)
     kind, values = (limit.kind.value, sorted(limit.values)) if limit else ("", [])
     with transaction.atomic():
+        hold([role])
         row = Client.objects.select_for_update().get(pk=client.pk)
         before = told(row)
         row.role, row.limit_kind, row.limit_values = role, kind, values

@@ -9,10 +9,11 @@ from oauth2_provider.generators import generate_client_secret
 
 from access.acting import COMMAND_LINE, Acting
 from access.api_keys import Wish, make_key
+from access.given_roles import hold
 from access.models import ApiKey, Client
+from access.names import clients_called, once_only
 from access.people import described
 from access.redirects import checked
-from access.refused_change import NameTaken
 from access.smart import SCOPES
 from audit.kinds import USER_CHANGED
 from audit.record import record
@@ -35,17 +36,18 @@ def create_app(
     addresses = [checked(uri) for uri in redirect_uris]
     _check(scopes)
     secret: str = generate_client_secret()
+    _check_name(name)
     with transaction.atomic():
-        _refuse_taken(name)
-        client: Client = Client.objects.create(
-            name=name,
-            role="",
-            client_type=Client.CLIENT_PUBLIC if public else Client.CLIENT_CONFIDENTIAL,
-            authorization_grant_type=Client.GRANT_AUTHORIZATION_CODE,
-            client_secret=secret,
-            redirect_uris=" ".join(addresses),
-            scopes=list(scopes),
-        )
+        with once_only(clients_called(name)):
+            client: Client = Client.objects.create(
+                name=name,
+                role="",
+                client_type=Client.CLIENT_PUBLIC if public else Client.CLIENT_CONFIDENTIAL,
+                authorization_grant_type=Client.GRANT_AUTHORIZATION_CODE,
+                client_secret=secret,
+                redirect_uris=" ".join(addresses),
+                scopes=list(scopes),
+            )
         text = f"{described(client)} created as an app ({client.client_type}) with scopes {' '.join(scopes)}"
         record([by.event(USER_CHANGED, text)])
     return client, "" if public else secret
@@ -62,19 +64,20 @@ def create_device(
 ) -> tuple[Client, ApiKey, str]:
     """A new modality, its key, and the key's secret, which is kept nowhere else.
 
-    Raises NameTaken, also for an AE title; ValueError for what can't be.
+    Raises NameTaken, also for an AE title; RefusedChange; ValueError for what can't be.
     """
     title = ae_title.strip(" ")
     if not _AE_TITLE.fullmatch(title):
         raise ValueError("an AE title has 1 to 16 characters and no backslash")
+    _check_name(name)
     with transaction.atomic():
-        _refuse_taken(name)
-        if Client.objects.filter(ae_title=title).exists():
-            raise NameTaken("this AE title is taken, or was once")
-        # Nobody is told its secret: a modality has a key and gets no tokens.
-        client: Client = Client.objects.create(
-            name=name, role=role, ae_title=title, scopes=[], client_secret=generate_client_secret()
-        )
+        hold([role])
+        of_title = Client.objects.filter(ae_title=title)
+        with once_only(clients_called(name)), once_only(of_title, "this AE title is taken, or was once"):
+            # Nobody is told its secret: a modality has a key and gets no tokens.
+            client: Client = Client.objects.create(
+                name=name, role=role, ae_title=title, scopes=[], client_secret=generate_client_secret()
+            )
         record([by.event(USER_CHANGED, f"{described(client)} created with role {role} and AE title {title}")])
         wish = Wish(name=f"modality {title}", days=days, addresses=addresses)
         key, secret = make_key(client, wish, by)
@@ -97,8 +100,6 @@ def _check(scopes: Sequence[str]) -> None:
         raise ValueError(f"unknown scopes: {' '.join(unknown)}" if unknown else "a client has at least one scope")
 
 
-def _refuse_taken(name: str) -> None:
+def _check_name(name: str) -> None:
     if not name.strip() or "\0" in name or len(name) > 200:
         raise ValueError("a client has a name, of 200 characters at the most")
-    if Client.objects.filter(name__iexact=name).exists():
-        raise NameTaken("this name is taken, or was once")

@@ -35,17 +35,23 @@ def create_role(
     by: Acting = COMMAND_LINE,
 ) -> CustomRole:
     """A new role. Raises NameTaken, RefusedChange for what can't be a role, or not made by whoever acts."""
-    _check(by, title, rights)
+    _check(by, title, rights, withheld)
     if not _NAME.fullmatch(name):
         raise RefusedChange("a role's name has 2 to 40 small letters, digits and underscores, and begins with a letter")
     if name in ROLES:
         raise NameTaken("a built-in role has this name")
     with transaction.atomic():
-        if CustomRole.objects.filter(name=name).exists():
-            raise NameTaken("a role has this name")
-        role = CustomRole.objects.create(
-            name=name, title=title.strip(), rights=_words(rights), withheld=_groups(withheld), made_by=by.user
+        role, is_new = CustomRole.objects.get_or_create(
+            name=name,
+            defaults={
+                "title": title.strip(),
+                "rights": _words(rights),
+                "withheld": _groups(withheld),
+                "made_by": by.user,
+            },
         )
+        if not is_new:
+            raise NameTaken("a role has this name")
         record([by.event(ROLES_CHANGED, f"role {name} made: {_told(role)}")])
     return role
 
@@ -62,10 +68,10 @@ def change_role(
 
     Raises RefusedChange, also for a role that whoever acts has: nobody widens their own.
     """
-    _check(by, title, rights)
+    _check(by, title, rights, withheld)
     with transaction.atomic():
         in_turn()
-        row = CustomRole.objects.select_for_update().get(pk=role.pk)
+        row = _locked(role)
         if _has(by, row):
             raise RefusedChange("nobody changes a role they have: ask another administrator")
         before, title_before, managed = _told(row), row.title, Permission.MANAGE.value in row.rights
@@ -81,10 +87,13 @@ def change_role(
 
 
 def delete_role(role: CustomRole, *, by: Acting = COMMAND_LINE) -> None:
-    """Take a role out of the house. Raises RefusedChange as long as anybody has it, or for lack of the right."""
+    """Take a role out of the house. Raises RefusedChange as long as anybody has it, or for lack of the right.
+
+    Whoever is just giving it (``access.given_roles``) is waited for, and counts.
+    """
     _check_maker(by)
     with transaction.atomic():
-        row = CustomRole.objects.select_for_update().get(pk=role.pk)
+        row = _locked(role)
         if count := holders(row.name):
             raise RefusedChange(f"{count} people and clients have this role: give them another first")
         row.delete()
@@ -96,12 +105,19 @@ def holders(name: str) -> int:
     return UserRole.objects.filter(role=name).count() + Client.objects.filter(role=name).count()
 
 
+def _locked(role: CustomRole) -> CustomRole:
+    row = CustomRole.objects.select_for_update().filter(pk=role.pk).first()
+    if row is None:
+        raise RefusedChange("somebody has deleted this role")
+    return row
+
+
 def is_role(name: str) -> bool:
     """Whether there is a role of this name, built in or the house's own."""
     return name in ROLES or CustomRole.objects.filter(name=name).exists()
 
 
-def _check(by: Acting, title: str, rights: Mapping[Permission, Scope]) -> None:
+def _check(by: Acting, title: str, rights: Mapping[Permission, Scope], withheld: Collection[Group]) -> None:
     _check_maker(by)
     if not 1 <= len(title.strip()) <= MOST_TITLE:
         raise RefusedChange(f"a role's title has 1 to {MOST_TITLE} characters")
@@ -113,6 +129,8 @@ def _check(by: Acting, title: str, rights: Mapping[Permission, Scope]) -> None:
     for right, broader in ((Permission.OBJECTS, Permission.RETRIEVE), (Permission.RETRIEVE, Permission.SEARCH)):
         if rights.get(right, Scope.NONE) > rights.get(broader, Scope.NONE):
             raise RefusedChange(f"the right to {right.value} reaches no further than that to {broader.value}")
+    if withheld and rights.get(Permission.OBJECTS, Scope.NONE) is not Scope.NONE:
+        raise RefusedChange("of whole objects nothing can be withheld: give one or the other")
 
 
 def _check_maker(by: Acting) -> None:

@@ -7,6 +7,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from access.acting import COMMAND_LINE
+from access.granting import grant
 from access.models import Client, Grant, User
 from access.people import Unknown, described, holder
 from access.rights import Right
@@ -32,13 +34,8 @@ def grant_study(
     """
     with transaction.atomic():
         account, study = holder(name), study_of(study_instance_uid)
-        scope = scope_of(study, whole_patient=whole_patient, series_instance_uid=series_instance_uid)
-        named = [right.value for right in rights]
-        Grant.objects.create(valid_until=until, rights=named, **scope, **_held_by(account))
-        end = f"until {until.isoformat()}" if until else "without end"
-        what = "all studies of the patient" if whole_patient else "a series" if series_instance_uid else "the study"
-        text = f"{described(account)} granted {what} {end}: {', '.join(named)}"
-        record([system_event(USER_CHANGED, text, study_uids=[study_instance_uid])])
+        what: Study | Series | Patient = series_of(study, series_instance_uid) if series_instance_uid else study
+        grant(account, study.patient if whole_patient else what, rights, until, COMMAND_LINE)
 
 
 def revoke_study(name: str, study_instance_uid: str) -> int:
@@ -60,17 +57,6 @@ def study_of(study_instance_uid: str) -> Study:
     if study is None:
         raise Unknown(f"there is no study {study_instance_uid}")
     return study
-
-
-def scope_of(
-    study: Study, *, whole_patient: bool = False, series_instance_uid: str = ""
-) -> dict[str, Study | Series | Patient]:
-    """The field of a Grant that names what is opened: the study, one of its series, or its patient. Raises Unknown."""
-    if whole_patient:
-        return {"patient": study.patient}
-    if not series_instance_uid:
-        return {"study": study}
-    return {"series": series_of(study, series_instance_uid)}
 
 
 def series_of(study: Study, series_instance_uid: str) -> Series:

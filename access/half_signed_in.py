@@ -40,12 +40,15 @@ def begin(request: HttpRequest, user: User, onward: str) -> None:
 
 
 def found(request: HttpRequest) -> HalfSignedIn | None:
-    """Who is half signed in: within five minutes, or 15 to set up a factor; active, and with the same password."""
+    """Who is half signed in: within five minutes, or 15 to set up a factor; active all the time, and with the same
+    password."""
     kept = request.session.get(_HALF)
     if kept is None:
         return None
     user = User.objects.filter(pk=kept["user"], is_active=True).first()
     if user is None or not constant_time_compare(user.get_session_auth_hash(), kept["password"]):
+        return None
+    if user.switched_on_at is not None and kept["at"] < user.switched_on_at.timestamp():
         return None
     has_factor = SecondFactor.objects.filter(user=user).exists()
     if time.time() - kept["at"] > (PROVE_SECONDS if has_factor else SET_UP_SECONDS):

@@ -7,6 +7,7 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -17,11 +18,13 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from access.federation_models import FederatedIdentity
 from access.federation_settings import TrustedIssuer
+from access.given_roles import hold
 from access.held_roles import held, row_of_client, rows_of_people, unlimited
 from access.jwt_checks import Expected, Refused, claim, is_name, keys_of, look_into, roles_from, verified
 from access.jwt_keys import issuer_keys, published_keys
 from access.models import Client
 from access.principal import HeldRole, Principal
+from access.refused_change import RefusedChange
 from access.trail import system_event
 from audit.kinds import USER_CHANGED
 from audit.record import record
@@ -72,6 +75,8 @@ def _principal(trusted: TrustedIssuer, claims: Mapping[str, Any], token_id: str)
         raise Refused("nobody is linked to its subject")
     if not found.is_active:
         raise Refused("whoever is linked to its subject is switched off")
+    if found.switched_on_at is not None and not _is_younger(claims, found.switched_on_at):
+        raise Refused("it was issued before its holder was switched on again")
     roles = found.roles if said is None else _as_said(said, found)
     names = tuple(role.name for role in roles)
     return Principal(trusted.kind, found.id, found.name, names, "jwt", token_id, held=roles)
@@ -84,7 +89,8 @@ class _Account:
     id: str
     name: str
     roles: tuple[HeldRole, ...]
-    is_active: bool
+    is_active: bool = True
+    switched_on_at: datetime | None = None
 
 
 def _client(trusted: TrustedIssuer, subject: str) -> _Account | None:
@@ -98,8 +104,14 @@ def _person(trusted: TrustedIssuer, subject: str) -> _Account | None:
 
 
 def _account(rows: QuerySet[FederatedIdentity], kind: str, name: str, roles: ArraySubquery) -> _Account | None:
-    row = rows.values_list(f"{kind}__external_id", name, roles, f"{kind}__is_active").first()
-    return _Account(str(row[0]), row[1], held(row[2]), row[3]) if row else None
+    state = (f"{kind}__is_active", f"{kind}__switched_on_at")
+    row = rows.values_list(f"{kind}__external_id", name, roles, *state).first()
+    return _Account(str(row[0]), row[1], held(row[2]), *row[3:]) if row else None
+
+
+def _is_younger(claims: Mapping[str, Any], moment: datetime) -> bool:
+    issued = claims.get("iat")
+    return isinstance(issued, int | float) and issued >= moment.timestamp()
 
 
 def _as_said(names: tuple[str, ...], account: _Account) -> tuple[HeldRole, ...]:
@@ -118,15 +130,17 @@ def _created(trusted: TrustedIssuer, subject: str, claims: Mapping[str, Any], ro
             FederatedIdentity.objects.create(issuer=trusted.issuer, subject=subject, client=client)
             text = f"client {client.external_id} created for a subject of {trusted.issuer}"
             record([system_event(USER_CHANGED, text, principal_name="trusted issuer", auth_method="jwt")])
-    except IntegrityError as error:
+    except (IntegrityError, RefusedChange) as error:
         linked = _client(trusted, subject)
         if linked is None:
-            raise Refused("the name of its machine is taken") from error
+            raise Refused("the name of its machine is taken, or its role gone") from error
         return linked
-    return _Account(str(client.external_id), client.name, unlimited([client.role]), True)
+    return _Account(str(client.external_id), client.name, unlimited([client.role]))
 
 
 def machine_without_secret(name: str, role: str) -> Client:
     """A machine that proves itself otherwise: of its secret there is only the hash of one that nobody was told."""
-    client: Client = Client.objects.create(name=name, role=role)
+    with transaction.atomic():
+        hold([role])
+        client: Client = Client.objects.create(name=name, role=role)
     return client

@@ -19,6 +19,7 @@ from access.refusals import SILENT, Allowance, refusals
 from access.trail import event
 from audit.kinds import REFUSED, Outcome
 from audit.record import record
+from dicom.uids import is_uid
 
 COOKIE: Final = "lightbox_link"
 # The viewer's own files have one address for everybody; no data of patients is there.
@@ -152,4 +153,5 @@ def _record_refusal(request: HttpRequest, text: str, link_id: str, recipient: st
 
 
 def _asked_study(request: HttpRequest) -> str:
-    return str(request.resolver_match.kwargs.get("study", "")) if request.resolver_match else ""
+    named = str(request.resolver_match.kwargs.get("study", "")) if request.resolver_match else ""
+    return named if is_uid(named) else ""

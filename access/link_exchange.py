@@ -6,15 +6,18 @@ from datetime import datetime, timedelta
 
 from django.contrib.auth.hashers import check_password
 from django.db import transaction
-from django.db.models import F, Max, Q
+from django.db.models import F, Max, Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from access.link_principals import principal_of
 from access.links import MARK, MOST_WRONG_PINS, about, digest, studies_of
 from access.models import Grant, LinkToken, ShareLink, SignInAttempt
+from access.policy import visible_studies
 from access.principal import Principal
 from access.throttle import attempt, forgive
 from access.trail import event
+from archive.models import Study
 from audit.kinds import REFUSED, SHARE_USED, Outcome
 from audit.record import record
 
@@ -71,8 +74,12 @@ def _ended(link: ShareLink | None) -> str:
     """Why the link opens nothing; "" if it does."""
     if link is None:
         return "unknown link"
-    if not Grant.objects.active().of_open_links().filter(link=link).exists():
+    grants = Grant.objects.active().of_open_links().filter(link=link)
+    if not grants.exists():
         return "revoked" if link.revoked_at else "ended"
+    holder = principal_of(grants, "")
+    if holder is None or (holder.maker is not None and not _opened(link, holder).exists()):
+        return "whoever made it may not share it any more"
     if link.wrong_pins >= MOST_WRONG_PINS:
         return "locked after too many wrong PINs"
     return "used up" if link.most_uses is not None and link.uses >= link.most_uses else ""
@@ -94,19 +101,22 @@ def _use(request: HttpRequest, link: ShareLink, lifetime: timedelta) -> Opened |
         left = ShareLink.objects.filter(Q(most_uses__isnull=True) | Q(uses__lt=F("most_uses")), pk=link.pk)
         if not left.filter(revoked_at__isnull=True).update(uses=F("uses") + 1):
             return None
-        ends = Grant.objects.active().filter(link=link).aggregate(ends=Max("valid_until"))["ends"]
-        rights = {right for named in Grant.objects.active().filter(link=link) for right in named.rights}
-        if ends is None:
+        grants = Grant.objects.active().of_open_links().filter(link=link)
+        ends = grants.aggregate(ends=Max("valid_until"))["ends"]
+        principal = principal_of(grants, digest(token)[:32])
+        if ends is None or principal is None:
             return None
         expires_at = min(ends, timezone.now() + lifetime)
         LinkToken.objects.create(link=link, digest=digest(token), expires_at=expires_at)
-        principal = Principal(
-            "link", str(link.external_id), link.recipient, (), "link", digest(token)[:32], tuple(sorted(rights))
-        )
         text = f"share link opened, use {link.uses + 1}"
         record([event(request, SHARE_USED, principal, outcome_description=text, **about(link))])
-    uids = studies_of(link).values_list("study_instance_uid", flat=True)[:100]
+    uids = _opened(link, principal).values_list("study_instance_uid", flat=True)[:100]
     return Opened(principal, token, expires_at, tuple(uids))
+
+
+def _opened(link: ShareLink, holder: Principal) -> QuerySet[Study]:
+    """Of the studies that the link names those that it opens now."""
+    return studies_of(link).filter(pk__in=visible_studies(holder))
 
 
 def _record_refusal(request: HttpRequest, link: ShareLink | None, reason: str) -> None:

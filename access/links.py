@@ -18,6 +18,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
+from access.link_principals import principal_of
 from access.models import Grant, ShareLink, User
 from access.principal import Principal
 from access.rights import Right
@@ -131,8 +132,9 @@ def studies_of(link: ShareLink) -> QuerySet[Study]:
     return Study.objects.filter(pk__in=named).order_by("-study_date", "-study_time", "-id")
 
 
-def state(link: ShareLink, now: datetime) -> str:
-    """What has become of a link, in a word or two for people; its grants are asked for."""
+def state(link: ShareLink, now: datetime, *, has_lapsed: bool = False) -> str:
+    """What has become of a link, in a word or two for people; its grants are asked for. ``has_lapsed`` where whoever
+    made it may not share it any more (``access.link_principals``)."""
     ends = max((grant.valid_until for grant in link.grants.all() if grant.valid_until), default=None)
     if link.revoked_at is not None:
         return "revoked"
@@ -140,6 +142,8 @@ def state(link: ShareLink, now: datetime) -> str:
         return "switched off"
     if ends is None or ends <= now:
         return "ended"
+    if has_lapsed:
+        return "no longer allowed"
     if link.wrong_pins >= MOST_WRONG_PINS:
         return "locked"
     if link.most_uses is not None and link.uses >= link.most_uses:
@@ -148,22 +152,10 @@ def state(link: ShareLink, now: datetime) -> str:
 
 
 def token_principal(token: str) -> Principal | None:
-    """The principal of a cookie or bearer token of a link; None if it is unknown, or its link has ended.
-
-    One query; the rights are those of all its grants, and which study each opens is asked of ``access.policy``.
-    """
+    """The principal of a cookie or bearer token of a link; None if it is unknown, or its link has ended. One query."""
     found = digest(token)
-    rows = list(
-        Grant.objects.active()
-        .of_open_links()
-        .filter(link__tokens__digest=found, link__tokens__expires_at__gt=Now())
-        .values_list("link__external_id", "link__recipient", "rights")
-    )
-    if not rows:
-        return None
-    external_id, recipient, _ = rows[0]
-    rights = tuple(sorted({right for row in rows for right in row[2]}))
-    return Principal("link", str(external_id), recipient, (), "link", found[:32], rights)
+    grants = Grant.objects.active().of_open_links()
+    return principal_of(grants.filter(link__tokens__digest=found, link__tokens__expires_at__gt=Now()), found[:32])
 
 
 def link_of_token(token: str) -> ShareLink | None:

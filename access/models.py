@@ -7,7 +7,7 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from oauth2_provider.models import AbstractApplication
 
 from access.administration_models import RoleChange as RoleChange
@@ -16,6 +16,7 @@ from access.federation_models import ClientKeys as ClientKeys
 from access.federation_models import FederatedIdentity as FederatedIdentity
 from access.federation_models import UsedAssertion as UsedAssertion
 from access.redirects import is_same
+from access.restriction_models import DeletedStudy as DeletedStudy
 from access.restriction_models import Restriction as Restriction
 from access.review_models import ReviewCampaign as ReviewCampaign
 from access.review_models import ReviewRow as ReviewRow
@@ -35,10 +36,16 @@ from archive.models import Patient, Series, Study
 class User(AbstractUser):
     """A person. ``external_id`` names them in the trail for ever; a trigger refuses to change it.
 
-    Rights come from ``roles`` alone: Django's groups, permissions and superuser flag grant nothing.
+    Rights come from ``roles`` alone: Django's groups, permissions and superuser flag grant nothing. What was proved or
+    issued before ``switched_on_at``, when the account was switched on again, counts no more.
     """
 
     external_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    switched_on_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        abstract = False
+        constraints = [models.UniqueConstraint(Upper("username"), name="user_name_once_in_any_case")]
 
 
 class UserRole(Limited):
@@ -72,11 +79,13 @@ class Client(AbstractApplication, Limited):  # type: ignore[misc]
     scopes = ArrayField(models.TextField(), default=everything, blank=True)
     may_introspect = models.BooleanField(default=False)
     ae_title = models.TextField(blank=True, default="")
+    switched_on_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta(AbstractApplication.Meta):  # type: ignore[misc]
         abstract = False
         constraints = [
             models.UniqueConstraint(fields=["name"], name="client_name_once"),
+            models.UniqueConstraint(Upper("name"), name="client_name_once_in_any_case"),
             models.UniqueConstraint(fields=["ae_title"], condition=~Q(ae_title=""), name="client_ae_title_once"),
             models.CheckConstraint(condition=WHOLE_LIMIT, name="client_whole_limit"),
         ]

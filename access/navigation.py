@@ -9,6 +9,7 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from access import policy
 from access.authentication import authenticate
+from access.patient_log import has_own_log
 from access.principal import Principal
 from access.roles import Permission
 
@@ -26,6 +27,7 @@ ENTRIES: Final = (
     Entry("emergency", "Emergency", policy.may_break_glass),
     Entry("shared", "Shared", policy.may_end_links),
     Entry("trail", "Trail", lambda principal: policy.may(principal, Permission.AUDIT_READ)),
+    Entry("own-log", "Who opened my images", has_own_log),
     Entry("administration", "Administration", policy.may_review),
     Entry("docs", "API", lambda principal: True),
 )

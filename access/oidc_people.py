@@ -15,8 +15,9 @@ from access.federation_models import FederatedIdentity
 from access.federation_settings import OidcConfig
 from access.jwt_checks import claim, roles_from
 from access.models import CustomRole, User
+from access.names import once_only, people_called
 from access.people import described, set_roles
-from access.refused_change import RefusedChange
+from access.refused_change import NameTaken, RefusedChange
 from access.roles import ROLES
 from access.trail import event
 from audit.kinds import USER_CHANGED, EventKind
@@ -72,7 +73,7 @@ def person_of(request: HttpRequest, oidc: OidcConfig, claims: Mapping[str, Any])
         try:
             set_roles(user, roles, reason="as the sign-in service says", by=ByProvider(request))
         except RefusedChange as error:
-            raise NotOurs("Your roles have changed, but you are the last one here who may manage.") from error
+            raise NotOurs(f"Your roles have changed, but that can't be done here: {error}.") from error
         if not roles:
             raise NotOurs("Your account has no role here any more.")
     return user
@@ -100,14 +101,13 @@ def _made(request: HttpRequest, oidc: OidcConfig, claims: Mapping[str, Any]) -> 
     if not isinstance(name, str) or len(name) > MOST_NAME:
         raise NotOurs("Your account has no name that can be used here.")
     taken = NotOurs("Your name is taken by an account here. An administrator has to link the two.")
-    if User.objects.filter(username__iexact=name).exists():
-        raise taken
     try:
         with transaction.atomic():
-            user = User.objects.create_user(name, password=None)
+            with once_only(people_called(name)):
+                user = User.objects.create_user(name, password=None)
             FederatedIdentity.objects.create(issuer=oidc.issuer, subject=claims["sub"], user=user)
             text = f"{described(user)} created for a subject of {oidc.issuer}"
             record([ByProvider(request).event(USER_CHANGED, text)])
-    except IntegrityError as error:
+    except (IntegrityError, NameTaken) as error:
         raise taken from error
     return user

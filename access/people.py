@@ -10,18 +10,19 @@ from oauth2_provider.models import get_access_token_model
 from access import app_sessions
 from access.acting import COMMAND_LINE, Acting
 from access.administration_models import RoleChange
+from access.given_roles import hold
 from access.managers import keep_a_manager
 from access.models import Client, User, UserRole
+from access.names import clients_called, once_only, people_called
 from access.passwords import generate_password
 from access.principal import Limit
-from access.refused_change import NameTaken, RefusedChange
+from access.refused_change import RefusedChange
 from audit.kinds import ROLES_CHANGED, USER_CHANGED
 from audit.record import record
 
 FIRST_USER = "admin"
 FIRST_ROLES = ("administrator", "radiologist")
 OWN_ROLES = "nobody changes their own roles: ask another administrator"
-OWN_ACCOUNT = "nobody switches off their own account: ask another administrator"
 OWN_SIGN_IN = "your own password is changed on the page of your own account"
 _FIRST_START_LOCK = 0x11684B0C
 
@@ -45,23 +46,22 @@ def create_user(
     username = _plain(username)
     password = generate_password()
     with transaction.atomic():
-        if User.objects.filter(username__iexact=username).exists():
-            raise NameTaken("this name is taken, or was once")
-        user = User.objects.create_user(
-            username, password=password, first_name=given_name, last_name=family_name, email=email
-        )
+        with once_only(people_called(username)):
+            user = User.objects.create_user(
+                username, password=password, first_name=given_name, last_name=family_name, email=email
+            )
         record([by.event(USER_CHANGED, f"{described(user)} created")])
         _give(user, roles, limits, reason, by)
     return user, password
 
 
 def create_client(name: str, role: str, *, by: Acting = COMMAND_LINE) -> tuple[Client, str]:
-    """A new machine and its secret, of which only the hash is kept. Raises NameTaken."""
+    """A new machine and its secret, of which only the hash is kept. Raises NameTaken, RefusedChange."""
     secret: str = generate_client_secret()
     with transaction.atomic():
-        if Client.objects.filter(name__iexact=name).exists():
-            raise NameTaken("this name is taken, or was once")
-        client = Client.objects.create(name=name, role=role, client_secret=secret)
+        hold([role])
+        with once_only(clients_called(name)):
+            client = Client.objects.create(name=name, role=role, client_secret=secret)
         record([by.event(USER_CHANGED, f"{described(client)} created with role {role}")])
     return client, secret
 
@@ -125,19 +125,6 @@ def change_person(user: User, fields: dict[str, str], *, by: Acting = COMMAND_LI
     return True
 
 
-def set_active(account: User | Client, *, active: bool, reason: str = "", by: Acting = COMMAND_LINE) -> None:
-    """Switch an account on or off; what is off can't do anything from the next request on. Raises RefusedChange."""
-    if not active and by.is_account(account.external_id):
-        raise RefusedChange(OWN_ACCOUNT)
-    with transaction.atomic():
-        if not active and isinstance(account, User):
-            keep_a_manager(account, ())
-        account.is_active = active
-        account.save(update_fields=["is_active"])
-        text = f"{described(account)} switched {'on' if active else 'off'}"
-        record([by.event(USER_CHANGED, text, purpose=reason)])
-
-
 def reset_password(user: User, *, by: Acting = COMMAND_LINE) -> str:
     """A new generated password, which is kept nowhere else; it ends the person's sessions. Raises RefusedChange."""
     if by.is_account(user.external_id):
@@ -191,6 +178,7 @@ def _plain(username: str) -> str:
 def _give(user: User, roles: Collection[str], limits: Mapping[str, Limit] | None, reason: str, by: Acting) -> bool:
     """These roles instead of those until now, with the change and its event."""
     held = {row.role: row for row in UserRole.objects.select_for_update().filter(user=user)}
+    hold(set(roles) - held.keys())
     before = sorted(told(row) for row in held.values())
     actor = by.user
     for name in held.keys() - set(roles):

@@ -45,7 +45,8 @@ class Principal:
     ``permissions`` are those that the token is limited to, None for all that the roles have; ``patient`` is the key of
     the only patient that the token reaches, None for no such limit. ``held`` are the roles with their limits
     (``access.held_roles``); None are the built-in ones of the names in ``roles``, without limits. ``emergencies`` are
-    the keys of the person's emergency accesses that are running.
+    the keys of the person's emergency accesses that are running. ``maker`` is the person who made a link, with what
+    they may now; None for a link of the command line.
     """
 
     kind: Literal["person", "client", "link"]
@@ -59,3 +60,4 @@ class Principal:
     patient: int | None = None
     held: tuple[HeldRole, ...] | None = None
     emergencies: tuple[int, ...] = ()
+    maker: "Principal | None" = None

@@ -15,6 +15,16 @@ class Mark(models.TextChoices):
     CONSENT_WITHDRAWN = "consent_withdrawn", "Consent withdrawn"
 
 
+class DeletedStudy(models.Model):
+    """Whose a study was that is deleted, by its UID, which stays in the change feed."""
+
+    study_instance_uid = models.TextField(db_collation="C", unique=True)
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="+")
+
+    def __str__(self) -> str:
+        return self.study_instance_uid
+
+
 class RestrictionQuery(models.QuerySet["Restriction"]):
     """Marks as they are asked for."""
 

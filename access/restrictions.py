@@ -2,17 +2,20 @@
 
 import threading
 import time
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 
 from access.models import Grant
 from access.principal import Principal
-from access.restriction_models import Mark, Restriction
-from access.rights import OPENS
+from access.restriction_models import DeletedStudy, Mark, Restriction
+from access.rights import Right
 from access.roles import Permission
 from archive.study_scope import StudyScope
 
+# One column: UIDs of studies.
+Keys = QuerySet[Any, Any]
 # Storing is open whatever the mark: nothing that a modality sends is lost.
 _NEVER_CLOSED: Final = frozenset({Permission.STORE})
 # Those who manage still find that a study exists whose patient has withdrawn consent, and open nothing of it.
@@ -21,25 +24,47 @@ _TO_MANAGERS: Final = frozenset({Permission.SEARCH})
 BELIEVED_SECONDS: Final = 1.0
 
 
-def restricted(studies: StudyScope, principal: Principal, permission: str, *, manages: bool = False) -> StudyScope:
+def restricted(
+    studies: StudyScope, principal: Principal, permission: str, rights: Iterable[Right], *, manages: bool = False
+) -> StudyScope:
     """``studies`` without those that a mark closes to ``principal``.
 
-    What a grant of its own opens for ``permission`` stays; under ``consent withdrawn`` only what an emergency access
-    opens, though whoever ``manages`` still finds such studies. Where nothing is marked the queryset comes back
+    What a grant of its own that names one of ``rights`` opens stays; under ``consent withdrawn`` only what an emergency
+    access opens, though whoever ``manages`` still finds such studies. Where nothing is marked the queryset comes back
     untouched. The subqueries are not correlated: each is run once, whatever the number of studies.
     """
     if permission in _NEVER_CLOSED or not marks.exist():
         return studies
-    return studies.filter(_open_to(principal, permission, manages=manages))
+    return studies.filter(_open_to(_grants(principal, rights), told=permission in _TO_MANAGERS and manages))
 
 
-def _open_to(principal: Principal, permission: str, *, manages: bool) -> Q:
-    grants = _grants(principal, permission)
+def untold(principal: Principal, permission: str, rights: Iterable[Right], *, manages: bool = False) -> Keys:
+    """The UIDs of deleted studies of which nothing is said to ``principal``: what was marked stays so.
+
+    The same rule as for what is stored, but that grants of a study have gone with it.
+    """
+    closing = Restriction.objects.active()
+    if permission in _TO_MANAGERS and manages:
+        closing = closing.exclude(mark=Mark.CONSENT_WITHDRAWN)
+    by_uid = closing.filter(patient__isnull=True).values("study_instance_uid")
+    patients = closing.filter(patient__isnull=False).values("patient")
+    opened = _grants(principal, rights).filter(patient__isnull=False).values("patient")
+    deleted = DeletedStudy.objects.filter(patient__in=patients).exclude(patient__in=opened)
+    return by_uid.union(deleted.values("study_instance_uid"))
+
+
+def remember_deleted(study_instance_uid: str, patient: int) -> None:
+    """Keep whose a study was that is being deleted: the marks of its patient, those to come too, go on closing it."""
+    DeletedStudy.objects.update_or_create(study_instance_uid=study_instance_uid, defaults={"patient_id": patient})
+
+
+def _open_to(grants: QuerySet[Grant], *, told: bool) -> Q:
+    """``told`` for whoever is told of what nobody has consented to any more."""
     emergencies = grants.filter(emergency__isnull=False)
     withdrawn = Restriction.objects.active().filter(mark=Mark.CONSENT_WITHDRAWN)
     others = Restriction.objects.active().exclude(mark=Mark.CONSENT_WITHDRAWN)
     is_open = ~_marked(others) | _opened_by(grants)
-    if not (permission in _TO_MANAGERS and manages):
+    if not told:
         is_open &= ~_marked(withdrawn) | _opened_by(emergencies)
     return is_open
 
@@ -57,10 +82,10 @@ def _opened_by(grants: QuerySet[Grant]) -> Q:
     return Q(pk__in=by_study) | Q(patient__in=of_patients)
 
 
-def _grants(principal: Principal, permission: str) -> QuerySet[Grant]:
+def _grants(principal: Principal, rights: Iterable[Right]) -> QuerySet[Grant]:
     holder = {"person": "user", "client": "client", "link": "link"}[principal.kind]
-    rights = sorted(OPENS.get(permission, frozenset()))
-    return Grant.objects.filter(**{f"{holder}__external_id": principal.id, "rights__overlap": rights}).active()
+    held = Grant.objects.filter(**{f"{holder}__external_id": principal.id, "rights__overlap": sorted(rights)})
+    return held.active()
 
 
 class Marks:

@@ -34,7 +34,7 @@ class Line:
 def campaigns() -> QuerySet[ReviewCampaign]:
     """All of them, the newest first, with ``accounts`` and ``open`` counted."""
     counted = {"accounts": Count("rows"), "open": Count("rows", filter=Q(rows__decision=""))}
-    return ReviewCampaign.objects.annotate(**counted).select_related("started_by").order_by("-started_at")
+    return ReviewCampaign.objects.annotate(**counted).select_related("started_by").order_by("-started_at", "-pk")
 
 
 def is_overdue(campaign: ReviewCampaign) -> bool:

@@ -34,6 +34,8 @@ OF_LINKS: Final = (Right.VIEW, Right.DOWNLOAD, Right.ANNOTATE, Right.UPLOAD)
 # (PS3.4 B.5: 11.*, 66.4, 66.7, 88.*).
 _STORAGE: Final = "1.2.840.10008.5.1.4.1.1"
 _FAMILIES: Final = (f"{_STORAGE}.11.", f"{_STORAGE}.88.")
+# Grayscale Softcopy Presentation State Storage stands for all of them.
+AN_ANNOTATION: Final = f"{_STORAGE}.11.1"
 _SEGMENTATIONS: Final = frozenset({f"{_STORAGE}.66.4", f"{_STORAGE}.66.7"})
 
 

@@ -1,6 +1,7 @@
 """Who a session belongs to, and where it was started: what a list of sessions shows."""
 
 import uuid
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.contrib.sessions.models import Session
@@ -22,6 +23,11 @@ class PersonSession(models.Model):
     source_ip = models.GenericIPAddressField(null=True, blank=True)
     user_agent = models.TextField(blank=True, default="")
     proved_by = models.TextField(blank=True, default="")
+
+    @property
+    def seen_at(self) -> datetime:
+        """When a request came last, right to a minute: each one moves the session's end on."""
+        return self.session.expire_date - timedelta(seconds=settings.SESSION_COOKIE_AGE)
 
     def __str__(self) -> str:
         return f"PersonSession {self.id}"

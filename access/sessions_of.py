@@ -13,6 +13,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -42,25 +44,24 @@ class LiveSession:
 
 def sessions(user: User) -> list[LiveSession]:
     """The person's open sessions, the one seen last first. One query."""
-    lifetime = timedelta(seconds=settings.SESSION_COOKIE_AGE)
     return [
         LiveSession(
             id=row.id,
             started_at=row.started_at,
-            seen_at=row.session.expire_date - lifetime,
+            seen_at=row.seen_at,
             source_ip=row.source_ip or "",
             user_agent=row.user_agent,
             proved_by=row.proved_by,
             token_id=row.session_id,
         )
-        for row in _open().filter(user=user).select_related("session").order_by("-session__expire_date")
+        for row in _open().filter(user=user).select_related("session").order_by("-session__expire_date", "pk")
     ]
 
 
 def open_sessions(user_ids: list[int] | None = None) -> QuerySet[PersonSession]:
     """The open sessions of these people, or of everybody, with their people; for lists of many."""
     rows = _open() if user_ids is None else _open().filter(user_id__in=user_ids)
-    return rows.select_related("user", "session").order_by("-session__expire_date")
+    return rows.select_related("user", "session").order_by("-session__expire_date", "pk")
 
 
 def end_session(session_id: UUID) -> bool:
@@ -81,18 +82,26 @@ def end_all(user: User, except_key: str | None = None) -> int:
 
 
 def remember(sender: Any, request: HttpRequest, user: User, **kwargs: Any) -> None:
-    """Note whose session this is (receiver of Django's signal, so that no way in can forget it)."""
-    request.session[PROVED_AT] = time.time()
-    request.session.save()
-    PersonSession.objects.update_or_create(
-        session_id=digest(request.session.session_key or ""),
-        defaults={
-            "user": user,
-            "source_ip": getattr(request, "client_address", "") or None,
-            "user_agent": request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:512],
-            "proved_by": request.session.get(PROVED_BY, ""),
-        },
-    )
+    """Note whose session this is (receiver of Django's signal, so that no way in can forget it).
+
+    Raises PermissionDenied for somebody who was switched off a moment ago: one of the two waits for the other, so that
+    no session is left over that nobody ended.
+    """
+    with transaction.atomic():
+        if User.objects.select_for_update(no_key=True).filter(pk=user.pk, is_active=True).first() is None:
+            request.session.flush()
+            raise PermissionDenied
+        request.session[PROVED_AT] = time.time()
+        request.session.save()
+        PersonSession.objects.update_or_create(
+            session_id=digest(request.session.session_key or ""),
+            defaults={
+                "user": user,
+                "source_ip": getattr(request, "client_address", "") or None,
+                "user_agent": request.META.get("HTTP_USER_AGENT", "").replace("\0", "")[:512],
+                "proved_by": request.session.get(PROVED_BY, ""),
+            },
+        )
 
 
 def listen() -> None:

@@ -1,7 +1,7 @@
 """The end of an account, at once and for good: 45 CFR 164.308(a)(3)(ii)(C).
 
-Switching off already stops every credential at the next request. This also removes them, so that nothing of it works
-again should the account be switched on some day.
+Switching off (``access.switching``) ends what the account is signed in with. With this go what it opened to others and
+its emergency accesses, so that nothing works again should the account be switched on some day.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from access.acting import COMMAND_LINE, Acting
 from access.emergency import end_all as end_emergencies
 from access.links import revoke
 from access.models import Client, ShareLink, User
-from access.people import described, set_active
-from access.sessions_of import end_all as end_sessions
-from access.token_end import end_tokens
+from access.people import described
+from access.switching import end_credentials, set_active
 from audit.kinds import USER_CHANGED
 from audit.record import record
 
@@ -44,19 +43,17 @@ def terminate(account: User | Client, reason: str, *, by: Acting = COMMAND_LINE)
     """
     with transaction.atomic():
         if account.is_active:
-            set_active(account, active=False, reason=reason, by=by)
-        gone = end_tokens(account)
-        tokens = gone.api_keys + gone.app_sessions + gone.tokens
-        ended = _of_person(account, tokens, by) if isinstance(account, User) else Ended(0, tokens, 0, 0)
+            held = set_active(account, active=False, reason=reason, by=by)
+        else:
+            held = end_credentials(account)
+        links, emergencies = _of_person(account, by) if isinstance(account, User) else (0, 0)
+        ended = Ended(held.sessions, held.tokens, links, emergencies)
         record([by.event(USER_CHANGED, f"{described(account)} terminated: {ended} ended", purpose=reason)])
     return ended
 
 
-def _of_person(user: User, tokens: int, by: Acting) -> Ended:
+def _of_person(user: User, by: Acting) -> tuple[int, int]:
+    """How many links and emergency accesses ended."""
     links = ShareLink.objects.filter(created_by=user, revoked_at__isnull=True)
-    return Ended(
-        sessions=end_sessions(user),
-        tokens=tokens,
-        links=sum(revoke(link, by.request, by.principal) for link in links),
-        emergencies=end_emergencies(user, by, "ended: the account was terminated"),
-    )
+    revoked = sum(revoke(link, by.request, by.principal) for link in links)
+    return revoked, end_emergencies(user, by, "ended: the account was terminated")

@@ -8,12 +8,19 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 
+def since_switched_on(holder: str, moment: str) -> Q:
+    """What is younger than the last time its holder was switched on again: what they had before counts no more."""
+    return Q(**{f"{holder}__switched_on_at__isnull": True}) | Q(**{f"{moment}__gt": F(f"{holder}__switched_on_at")})
+
+
 class AppSessionQuery(models.QuerySet["AppSession"]):
     """App sessions as they are asked for."""
 
     def open(self) -> "AppSessionQuery":
         """Those whose tokens count: the code was exchanged, and nothing has ended them."""
-        return self.filter(started_at__isnull=False, ended_at__isnull=True, expires_at__gt=Now(), user__is_active=True)
+        held = since_switched_on("user", "created_at") & since_switched_on("client", "created_at")
+        running = self.filter(started_at__isnull=False, ended_at__isnull=True, expires_at__gt=Now())
+        return running.filter(held, user__is_active=True)
 
 
 class AppSession(models.Model):
@@ -51,6 +58,7 @@ class ApiKeyQuery(models.QuerySet["ApiKey"]):
         return self.filter(
             Q(expires_at__isnull=True) | Q(expires_at__gt=Now()),
             Q(user__is_active=True) | Q(client__is_active=True),
+            since_switched_on("user", "created_at") & since_switched_on("client", "created_at"),
             revoked_at__isnull=True,
         )
 

@@ -15,12 +15,14 @@ from access.client_role import set_client_role
 from access.clients import create_app, create_device
 from access.custom_roles import is_role
 from access.models import Client
-from access.people import create_client, rotate_secret, set_active
+from access.people import create_client, rotate_secret
 from access.principal import Limit, LimitKind
 from access.smart import DEFAULT_OF_APPS
 from access.step_up import require_recent
+from access.switching import set_active
 from administration.api import NO_STORE, TAG, BadInput, Managed, given, in_path, refusals
-from administration.api_people import PAGING, LimitField, Paging
+from administration.api_lists import PAGING, Paging, part
+from administration.api_people import LimitField
 from administration.clients import find, has_secret
 
 KINDS = ("machine", "device", "app")
@@ -126,7 +128,7 @@ class Clients(Managed):
     def get(self, request: Request) -> Response:
         """A part of the list."""
         asked = given(Paging(data=request.query_params))
-        found = with_activity(Client.objects.order_by("name"))[asked["offset"] : asked["offset"] + asked["limit"]]
+        found = part(with_activity(Client.objects.order_by("name")), asked, "name")
         return self.read(request, "clients", [answer(client) for client in found])
 
     @extend_schema(

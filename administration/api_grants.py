@@ -13,8 +13,9 @@ from access.granting import end_grant, grant, of_accounts
 from access.models import Grant
 from access.refused_change import RefusedChange
 from access.rights import Right
+from access.step_up import require_recent
 from administration.api import TAG, BadInput, Managed, given, in_path, refusals
-from administration.api_people import PAGING, Paging
+from administration.api_lists import PAGING_BY_NUMBER, Paging
 from administration.grant_form import FIELDS, account_called, wanted
 from administration.grant_rows import GrantRow, grant_rows, uids
 from administration.grants import searched
@@ -30,6 +31,7 @@ class GrantsQuestion(Paging):
 
     holder = serializers.CharField(max_length=255, required=False)
     state = serializers.ChoiceField(choices=["open", "ended"], required=False)
+    after = serializers.IntegerField(min_value=0, max_value=2**63 - 1, required=False)  # type: ignore[assignment]
 
 
 class NewGrant(serializers.Serializer):  # type: ignore[type-arg]
@@ -91,7 +93,7 @@ class Grants(Managed):
 
     @extend_schema(
         operation_id="grants",
-        parameters=[HOLDER, STATE, *PAGING],
+        parameters=[HOLDER, STATE, *PAGING_BY_NUMBER],
         responses={200: OpenApiResponse(GrantAnswer(many=True), "The grants"), **refusals()},
         tags=[TAG],
         summary="Grants, newest first",
@@ -100,6 +102,8 @@ class Grants(Managed):
         """A part of the list."""
         asked = given(GrantsQuestion(data=request.query_params))
         found = searched({"holder": asked.get("holder", "")}, asked.get("state", ""))
+        if "after" in asked:
+            found = found.filter(pk__lt=asked["after"])
         start = asked["offset"]
         rows = grant_rows(request._request, found[start : start + asked["limit"]])
         return self.read(request, "grants", [answer(row) for row in rows], study_uids=uids(rows))
@@ -116,6 +120,7 @@ class Grants(Managed):
     )
     def post(self, request: Request) -> Response:
         """Grant it."""
+        require_recent(request)
         sent = given(NewGrant(data=request.data))
         try:
             account, what = account_called(sent["holder"]), wanted(sent)

@@ -12,21 +12,18 @@ from rest_framework.response import Response
 
 from access.custom_roles import is_role
 from access.models import User
-from access.people import change_person, create_user, reset_password, set_active, set_roles
+from access.people import change_person, create_user, reset_password, set_roles
 from access.principal import Limit, LimitKind
 from access.step_up import require_recent
+from access.switching import set_active
 from access.termination import terminate
 from administration.api import NO_STORE, TAG, Managed, given, in_path, refusals
+from administration.api_lists import PAGING, Paging, part
 from administration.people import SHOWN, people
 from administration.person import find
 from administration.role_fields import LONGEST_VALUE, MOST_VALUES
 
-MOST = 200
 SHOW = OpenApiParameter("show", {"type": "string", "enum": [value for value, _ in SHOWN if value]})
-PAGING = (
-    OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST, "default": 50}),
-    OpenApiParameter("offset", {"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}),
-)
 
 
 class LimitField(serializers.Serializer):  # type: ignore[type-arg]
@@ -49,13 +46,6 @@ class RolesField(serializers.ListField):
         if names is not None and not all(is_role(name) for name in names):
             raise serializers.ValidationError("there is no such role")
         return names
-
-
-class Paging(serializers.Serializer):  # type: ignore[type-arg]
-    """Which part of a list."""
-
-    limit = serializers.IntegerField(min_value=1, max_value=MOST, default=50)
-    offset = serializers.IntegerField(min_value=0, max_value=1_000_000, default=0)
 
 
 class PeopleQuestion(Paging):
@@ -175,9 +165,8 @@ class People(Managed):
     def get(self, request: Request) -> Response:
         """A part of the list."""
         asked = given(PeopleQuestion(data=request.query_params))
-        found = people(asked.get("show", ""), asked.get("role", ""))
-        start = asked["offset"]
-        return self.read(request, "people", [answer(user) for user in found[start : start + asked["limit"]]])
+        found = part(people(asked.get("show", ""), asked.get("role", "")), asked, "username")
+        return self.read(request, "people", [answer(user) for user in found])
 
     @extend_schema(
         operation_id="person_create",

@@ -17,9 +17,10 @@ from access.client_activity import with_activity
 from access.client_role import set_client_role, told
 from access.granting import of_accounts
 from access.models import Client
-from access.people import rotate_secret, set_active
+from access.people import rotate_secret
 from access.refused_change import RefusedChange
 from access.step_up import require_recent
+from access.switching import set_active
 from access.termination import terminate
 from administration.client_forms import KINDS, NewClient, RoleOfClient, scope_lines
 from administration.door import looking, managing, show

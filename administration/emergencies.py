@@ -100,7 +100,7 @@ def waiting() -> int:
 
 
 def _list(request: HttpRequest, principal: Principal) -> HttpResponse:
-    found = EmergencyAccess.objects.select_related("user", "reviewed_by").order_by("-started_at")
+    found = EmergencyAccess.objects.select_related("user", "reviewed_by").order_by("-started_at", "-pk")
     context = {
         "waiting": [_row(each, principal) for each in found.open_to_review()[:LISTED]],
         "rows": [_row(each, principal) for each in found.exclude(verdict="")[:LISTED]],

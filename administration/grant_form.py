@@ -1,7 +1,6 @@
 """The form for a new grant, and the grant that it asks for."""
 
 from collections.abc import Iterable
-from datetime import date, datetime, time
 from typing import Any, Final, TypeVar
 
 from django import forms
@@ -13,6 +12,7 @@ from access.models import Client, Grant, User
 from access.people import Unknown, holder
 from access.refused_change import RefusedChange
 from access.rights import Right
+from administration.days import end_of
 from administration.words import RIGHT_WORDS
 from archive.models import Patient, Series, Study
 
@@ -42,7 +42,7 @@ class NewGrant(forms.Form):
         if needed and not given.get(needed) and needed not in self.errors:
             self.add_error(needed, "Say which one.")
         until = given.get("until")
-        if until and _end_of(until) <= timezone.now():
+        if until and end_of(until) <= timezone.now():
             self.add_error("until", "This day is over.")
         return given
 
@@ -57,7 +57,7 @@ def account_called(name: str) -> User | Client:
 
 def made(given: dict[str, Any], account: User | Client, by: Acting) -> Grant:
     """The grant that a valid form asks for. Raises RefusedChange."""
-    until = _end_of(given["until"]) if given["until"] else None
+    until = end_of(given["until"]) if given["until"] else None
     return grant(account, wanted(given), [Right(name) for name in given["rights"]], until, by)
 
 
@@ -88,7 +88,3 @@ def _the(found: Iterable[Found], words: str, several: str = "") -> Found:
     if len(those) > 1:
         raise RefusedChange(several)
     return those[0]
-
-
-def _end_of(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.max))

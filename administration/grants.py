@@ -13,6 +13,7 @@ from access.granting import end_grant, of_accounts
 from access.models import Client, Grant, User
 from access.refused_change import RefusedChange
 from access.rights import Right
+from access.step_up import require_recent
 from administration.door import looking, managing, show
 from administration.grant_form import FIELDS, NewGrant, account_called, made
 from administration.grant_rows import grant_rows, uids
@@ -65,6 +66,7 @@ def searched(asked: dict[str, str], state: str) -> QuerySet[Grant]:
 def new(request: HttpRequest) -> HttpResponse:
     """The form for a new grant; a POST makes it."""
     by = managing(request)
+    require_recent(request)
     form = NewGrant(
         request.POST if request.method == "POST" else None,
         initial={"reach": "study", "rights": [Right.VIEW.value], "holder": _named(request.GET.get("for", ""))},

@@ -15,7 +15,7 @@ from access.api_keys import keys_of, revoke_key
 from access.granting import of_accounts
 from access.held_roles import held_by
 from access.models import User
-from access.people import change_person, reset_password, set_active, set_roles, told
+from access.people import change_person, reset_password, set_roles, told
 from access.physician_names import names_of, set_physician_names
 from access.refused_change import RefusedChange
 from access.roles import Scope
@@ -23,6 +23,7 @@ from access.second_factor import factors
 from access.second_factor import reset as reset_second_factor
 from access.sessions_of import sessions
 from access.step_up import require_recent
+from access.switching import set_active
 from access.termination import terminate
 from administration.door import looking, managing, show
 from administration.grant_rows import grant_rows, uids

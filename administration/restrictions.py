@@ -1,7 +1,7 @@
 """Marks: which studies and patients are closed, the form for another, and the end of each."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Any, Final
 
 from django import forms
@@ -16,6 +16,8 @@ from access.marking import MOST_REASON, patient_called, restrict, unrestrict
 from access.models import Restriction
 from access.people import Unknown
 from access.restriction_models import Mark
+from access.step_up import require_recent
+from administration.days import end_of
 from administration.door import looking, managing, show
 from administration.sentences import sentence
 
@@ -71,7 +73,7 @@ class RestrictionRow:
 def restrictions_list(request: HttpRequest) -> HttpResponse:
     """What is closed now, the newest first."""
     looking(request)
-    found = Restriction.objects.active().select_related("patient", "set_by").order_by("-set_at")[: LISTED + 1]
+    found = Restriction.objects.active().select_related("patient", "set_by").order_by("-set_at", "-pk")[: LISTED + 1]
     rows = [_row(each) for each in found]
     context = {"rows": rows[:LISTED], "more": len(rows) > LISTED}
     studies = [row.study_uid for row in rows if row.study_uid]
@@ -82,6 +84,7 @@ def restrictions_list(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """The form for a new mark; a POST sets it."""
     by = managing(request)
+    require_recent(request)
     form = NewRestriction(
         request.POST if request.method == "POST" else None, initial={"mark": Mark.VIP, "reach": "patient"}
     )
@@ -110,6 +113,7 @@ def new(request: HttpRequest) -> HttpResponse:
 def end(request: HttpRequest) -> HttpResponse:
     """Take a mark away, from the next request on; back to the list."""
     by = managing(request)
+    require_recent(request)
     text = request.POST.get("id", "")
     pk = int(text) if text.isascii() and text.isdigit() and len(text) < 18 else 0
     found = Restriction.objects.select_related("patient").filter(pk=pk).first()
@@ -120,18 +124,13 @@ def end(request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(reverse("administration-restrictions"))
 
 
-def end_of(day: date) -> datetime:
-    """Its last moment."""
-    return timezone.make_aware(datetime.combine(day, time.max))
-
-
 def _row(found: Restriction) -> RestrictionRow:
     patient = found.patient
     named = [part for part in (patient.patient_id, patient.issuer_of_patient_id) if part] if patient else []
     return RestrictionRow(
         id=found.pk,
         mark=Mark(found.mark).label,
-        patient=" · ".join(named) if named or patient is None else "a patient without ID",
+        patient=f"patient {' · '.join(named)}" if named else "a patient without ID" if patient else "",
         study_uid=found.study_instance_uid,
         reason=found.reason,
         set_by=found.set_by.username if found.set_by else "command line",

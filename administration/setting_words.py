@@ -55,7 +55,16 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_ACCESS_TOKEN_SECONDS": "Seconds for which a token of a client or an app is good.",
     "PACS_APP_SESSION_HOURS": "Hours that an app may act for a person before it has to ask again.",
     "PACS_EMERGENCY_HOURS": "The longest that an emergency access may last; 4 at the most.",
-    "PACS_ALERT_EMAIL": "Who is written to when an emergency access begins (JSON list of addresses).",
+    "PACS_ALERT_EMAIL": "Who is written to when there is an alert (JSON list of addresses).",
+    "PACS_ALERT_WEBHOOK__URLS": "Where alerts are posted as well: https:// addresses (JSON list).",
+    "PACS_ALERT_WEBHOOK__HOSTS": "The only hosts that these addresses may name (JSON list).",
+    "PACS_ALERT_WEBHOOK__SECRET": (
+        "With which each message is signed; 24 characters or more. What begins with whsec_ is base64."
+    ),
+    "PACS_ALERT_WEBHOOK__PRIVATE_NETWORKS": (
+        "Networks that are not public and may be connected to all the same, also without TLS (JSON list, 10.1.0.0/16)."
+    ),
+    "PACS_ALERT_WEBHOOK__CA_FILE": "Who signs the certificates of the receivers, if nobody does whom everybody knows.",
     "PACS_EMAIL_URL": (
         "The mail server: smtp://user:password@host:587?tls=yes, or smtps:// for TLS from the start. Empty: no mails."
     ),
@@ -63,7 +72,31 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_DORMANT_DAYS": "Days without use after which an account is called dormant.",
     "PACS_DORMANT_SWITCH_OFF": "The daily upkeep ends dormant accounts.",
     "PACS_DELETE_GRACE_DAYS": "Days for which what was deleted can be brought back; then its objects are removed.",
+    "PACS_AT_REST__TRANSFER_SYNTAX": (
+        "In which transfer syntax what came uncompressed is written a second time: JPEG2000Lossless, HTJ2KLosslessRPCL "
+        "(faster, a little larger) or off."
+    ),
+    "PACS_AT_REST__ROWS": (
+        'Further rows of the policy table, read before the default one (JSON list): ["US,XA RGB * uncompressed -> '
+        'keep", "* * * compressed -> HTJ2KLosslessRPCL"].'
+    ),
+    "PACS_AT_REST__DELAY_SECONDS": "Seconds for which a series is left alone after its last object.",
+    "PACS_AT_REST__TURN_SECONDS": "Seconds after which one series lets other tasks go first.",
+    "PACS_AT_REST__AT_ONCE": (
+        "Series that all workers together transcode at a time. Keep it below the number of worker processes."
+    ),
+    "PACS_AT_REST__NICENESS": "How far the codecs step back behind everybody else: 0 (not at all) to 19.",
+    "PACS_AT_REST__DROP_ORIGINALS": (
+        "The representation takes the place of the original, once every frame of both has been compared a second time. "
+        "**The object as it was received is then removed** after PACS_DELETE_GRACE_DAYS."
+    ),
+    "PACS_AT_REST__DROP_AFTER_DAYS": "Days that a representation must be old before it may do so.",
+    "PACS_AT_REST__NEVER_LOSSY": "Modalities (JSON list) of which ./pacs transcode --lossy makes no copies.",
     "PACS_COMMITMENT_READS_OBJECTS": "Storage commitment also reads each object and compares its SHA-256.",
+    "PACS_PICTURE_FONT": (
+        "A TrueType or OpenType file with the letters that pictures of reports lack otherwise, such as Chinese ones; "
+        "the text of reports has them anyway."
+    ),
     "PACS_TIME_ZONE": (
         "The clock of studies that don't name theirs: an IANA name (Europe/Berlin, if this machine knows it) or an "
         "offset (+0100). Used by searches that name an offset; empty: such studies are found by the clock of whoever "
@@ -88,11 +121,21 @@ WORDS: Final[Mapping[str, str]] = {
         "Rendered pictures of a study, a series or a list of frames in one request; more: 400."
     ),
     "PACS_LIMITS__PICTURE_HEADER_BYTES": "Bytes before the pixel data that are read to draw a picture; more: 406.",
+    "PACS_LIMITS__CINE_FRAMES": "Frames in one moving picture; of more, some are left out, in a list of frames: 400.",
+    "PACS_LIMITS__CINE_PIXELS": "Pixels of all frames of a moving picture together; with more it is made smaller.",
     "PACS_LIMITS__DECODINGS": (
-        "Frames that each web process and worker decodes or draws at a time. A frame at the limit of samples takes "
-        "more than a gigabyte (1.1 GB was measured for 11,000 x 11,000)."
+        "Frames that each web process and worker decodes or draws at a time, each in a process of its own; 0: as many "
+        "as there are cores, at least 2. A frame at the limit of samples takes more than a gigabyte (1.1 GB was "
+        "measured for 11,000 x 11,000)."
     ),
     "PACS_LIMITS__DECODING_WAIT_SECONDS": "Seconds that others wait for their turn; then 503.",
+    "PACS_LIMITS__CODEC_SECONDS": (
+        "Seconds of a processor that a codec may take for one frame; in all, it may last three times as long. Beyond "
+        "it the codec's process is ended: 406."
+    ),
+    "PACS_LIMITS__CODEC_BYTES": (
+        "Bytes of memory that a codec's process may take beyond those that it starts with; more: 406."
+    ),
     "PACS_LIMITS__FRAME_CACHE_BYTES": (
         "Bytes of decoded frames that each web process keeps in memory, so that many viewers of one frame cost one "
         "decoding; 0: none are kept."
@@ -150,6 +193,10 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_AUDIT__KEY": (
         "File of the key that signs them, made if it isn't there; empty: secrets/audit_key in the data folder."
     ),
+    "PACS_AUDIT__YEARS": (
+        "Months older than so many years (6 at the least) may be taken out of the trail, by command; empty: none ever."
+    ),
+    "PACS_AUDIT__ARCHIVE": "Folder for the copies of these months; empty: audit-archive in the data folder.",
     "PACS_AUDIT__FRAME_SECONDS": (
         "Seconds in which frames of one study, read by one person or client, are counted together in the trail; 0: "
         "each answer is an event of its own."

@@ -26,9 +26,10 @@ from access.api_keys import (
     revoke_key,
 )
 from access.authentication import principal_of
+from access.authorize import able
 from access.models import ApiKey
 from access.roles import Permission
-from access.smart import in_words, permissions_of
+from access.smart import in_words
 from access.step_up import require_recent
 from portal.account import own_account
 from portal.rows import name_of
@@ -68,13 +69,14 @@ def keys(request: HttpRequest) -> HttpResponse:
     """The list of both."""
     user = own_account(request)
     now = timezone.now()
-    withheld = policy.withheld(principal_of(request), Permission.SEARCH)
+    principal = principal_of(request)
+    withheld = policy.withheld(principal, Permission.SEARCH)
     context = {
         "keys": [_row(key, now) for key in keys_of(user)[:LISTED]],
         "apps": [
             {
                 "session": session,
-                "able": in_words(permissions_of(session.scope.split()) or ()),
+                "able": able(principal, session.scope.split()),
                 "patient": name_of(session.patient, withheld) or "one patient" if session.patient else "",
             }
             for session in app_sessions.open_sessions(user)[:LISTED]

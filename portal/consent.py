@@ -13,9 +13,9 @@ from access.authorize import (
     BadQuestion,
     Question,
     Refused,
+    able,
     allow,
     deny,
-    may_do,
     patient_of,
     patients,
     question,
@@ -90,7 +90,7 @@ def _ask(
     withheld = policy.withheld(principal, Permission.SEARCH)
     context = {
         "asked": asked,
-        "able": may_do(principal, asked),
+        "able": able(principal, asked.scopes),
         "patients": [
             (patient.pk, name_of(patient, withheld), patient.patient_id, birth_of(patient, withheld))
             for patient in offered

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django import forms
@@ -17,11 +17,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from access import policy
 from access.authentication import principal_of
+from access.link_principals import lapsed
 from access.links import MOST_DAYS, Wish, make_link, revoke, state, studies_of
 from access.models import ShareLink, User
 from access.principal import Principal
 from access.rights import Right
 from access.roles import Permission
+from access.step_up import is_recent, require_recent, way_to_confirm
 from access.trail import event
 from archive.models import Study
 from audit.kinds import REFUSED, SEARCH, Outcome
@@ -45,6 +47,18 @@ class ShareForm(forms.Form):
 
     RIGHTS: ClassVar = (Right.DOWNLOAD, Right.ANNOTATE)
 
+    def __init__(self, *args: Any, able: frozenset[Right], **kwargs: Any) -> None:
+        """``able`` is what whoever shares may pass on."""
+        super().__init__(*args, **kwargs)
+        self.able = able
+        for right in self.RIGHTS:
+            if right not in able:
+                del self.fields[right.value]
+
+    def rights(self) -> list[Right]:
+        """What a valid form opens besides looking."""
+        return [right for right in self.RIGHTS if self.cleaned_data.get(right.value)]
+
     def wish(self, study: Study) -> Wish:
         """The link that a valid form asks for."""
         given = self.cleaned_data
@@ -53,7 +67,7 @@ class ShareForm(forms.Form):
             recipient=given["recipient"],
             purpose=given["purpose"],
             until=timezone.now() + timedelta(days=given["days"]),
-            rights=[right for right in self.RIGHTS if given[right.value]],
+            rights=self.rights(),
             pin=given["pin"],
             most_uses=given["most_uses"],
         )
@@ -79,22 +93,30 @@ class LinkRow:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def share(request: HttpRequest, study: str) -> HttpResponse:
-    """The form for one study; a POST makes the link and shows it, this once. 404 for what may not be shared."""
+    """The form for one study; a POST makes the link and shows it, this once. 404 for what may not be shared.
+
+    A link that opens more than looking wants whoever makes it to have shown lately who they are.
+    """
     principal = _allowed(request, policy.may_share)
     found = policy.shareable_studies(principal).select_related("patient").filter(study_instance_uid=study).first()
     if found is None:
         raise Http404
-    form = ShareForm(request.POST if request.method == "POST" else None)
+    able = policy.rights_to_share(principal, study)
+    form = ShareForm(request.POST if request.method == "POST" else None, able=able)
     context = {
         "form": form,
         "row": study_row(found, policy.withheld(principal, Permission.SEARCH)),
         "purposes": PURPOSES,
         "most_days": MOST_DAYS,
         "principal": principal,
+        "recent": is_recent(request),
+        "confirm": way_to_confirm(request).url,
     }
     if request.method != "POST" or not form.is_valid():
         record([event(request, SEARCH, principal, rule="share", study_uids=[study], query="the form to share a study")])
         return render(request, "portal/share.html", context, status=400 if form.is_bound else 200)
+    if form.rights():
+        require_recent(request)
     made = make_link(form.wish(found), _user(principal), request, principal)
     return render(request, "portal/shared.html", {**context, "made": made, "ends": form.wish(found).until}, status=201)
 
@@ -106,8 +128,10 @@ def shared(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
     visible = policy.visible_studies(principal, Permission.SEARCH)
     withheld = policy.withheld(principal, Permission.SEARCH)
-    links = _links(principal).select_related("created_by").prefetch_related("grants").order_by("-created_at")[:LISTED]
-    rows = [_row(link, visible, withheld, now) for link in links]
+    ordered = _links(principal).select_related("created_by").prefetch_related("grants").order_by("-created_at", "-pk")
+    links = list(ordered[:LISTED])
+    gone = lapsed([link for link in links if link.revoked_at is None])
+    rows = [_row(link, visible, withheld, state(link, now, has_lapsed=link.pk in gone)) for link in links]
     shown = sorted({row.uid for each in rows for row in each.studies})
     record([event(request, SEARCH, principal, rule="share", study_uids=shown, query="share links")])
     context = {"rows": rows, "principal": principal, "of_everybody": _manages(principal)}
@@ -146,7 +170,7 @@ def _links(principal: Principal) -> QuerySet[ShareLink]:
     return ShareLink.objects.all() if _manages(principal) else ShareLink.objects.filter(created_by=_user(principal))
 
 
-def _row(link: ShareLink, visible: QuerySet[Study], withheld: frozenset[str], now: datetime) -> LinkRow:
+def _row(link: ShareLink, visible: QuerySet[Study], withheld: frozenset[str], become: str) -> LinkRow:
     grants = list(link.grants.all())
     studies = studies_of(link).filter(pk__in=visible).select_related("patient")[:20]
     return LinkRow(
@@ -161,5 +185,5 @@ def _row(link: ShareLink, visible: QuerySet[Study], withheld: frozenset[str], no
         uses=link.uses,
         most_uses=link.most_uses,
         pin=bool(link.pin_hash),
-        state=state(link, now),
+        state=become,
     )

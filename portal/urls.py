@@ -13,10 +13,12 @@ from portal import (
     sign_in,
     single_sign_on,
     studies,
+    study,
 )
 
 urlpatterns = [
     path("", studies.study_list, name="study-list"),
+    path("studies/<str:study>/", study.study_page, name="study-page"),
     path("accounts/login/", sign_in.page, name="login"),
     path("accounts/login/second-factor", second_step.prove, name="second-factor"),
     path("accounts/login/set-up", second_step.set_up, name="second-factor-set-up"),

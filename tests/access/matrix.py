@@ -65,9 +65,12 @@ ANSWERS: Mapping[str, str] = {
     "share": "       .    x    400  x    x        x        400/404  x        x     x    x        x",
     "links": "       .    200  200  x    x        x        200      x        x     x    x        x",
     "end a link": "  .    404  404  x    x        x        404      x        x     x    x        x",
+    "study page": "  .    200  200  200  200/404  200/404  200/404  200/404  x     x    x        200/404",
     "emergency": "   .    x    200  x    200      x        x        x        x     x    x        x",
     "declare one": " .    x    400  x    400      x        x        x        x     x    x        x",
     "end one": "     .    x    404  x    404      x        x        x        x     x    x        x",
+    # What seems wrong with images, for whoever may correct studies.
+    "corrected": "   .    200  x    200  x        x        x        x        x     x    x        x",
     # Administration: whoever manages changes, auditors look on.
     "overseen": "    .    200  x    x    x        x        x        x        200   x    x        x",
     "overseen one": ".    404  x    x    x        x        x        x        404   x    x        x",
@@ -79,6 +82,7 @@ ANSWERS: Mapping[str, str] = {
     "trail": "       .    x    x    x    x        x        x        x        200   x    x        x",
     "trail one": "   .    x    x    x    x        x        x        x        404   x    x        x",
     "trail form": "  .    x    x    x    x        x        x        x        400   x    x        x",
+    "own log": "     .    x    x    x    x        x        200      x        x     x    x        x",
     "trail search": ".    x    x    x    x        x        x        x        302   x    x        x",
     # Open to all, who show what they have in the request itself.
     "open": "        200  200  200  200  200      200      200      200      200   200  200      200",
@@ -89,6 +93,22 @@ ANSWERS: Mapping[str, str] = {
     "not set up": "  404  404  404  404  404      404      404      404      404   404  404      404",
     "led on": "      302  302  302  302  302      302      302      302      302   302  302      302",
     "app": "         .    400  400  400  400      400      400      x        400   x    x        400",
+}
+
+# The same for a study that is marked VIP, which everybody would reach who reaches the study in scope but for the mark:
+# the patient by a grant of the patient, which opens it, the others by roles, limits and referrals, which don't. The
+# vendor and the link have a grant of another study.
+MARKED: Mapping[str, str] = {
+    #                anon adm  rad  tech refer    nurse    patient  vendor   audit dev  link     teacher
+    "search": "      .    200- 200- 200- 200-     200-     200      200-     x     x    200-     200-",
+    "news": "        .    200- 200- 200- 200-     200-     200      200-     x     x    x        200-",
+    "read": "        .    x    403  403  403      403      200      404      x     x    404      403",
+    "objects": "     .    x    403  403  403      x        200      x        x     x    404      x",
+    "add": "         .    200  409  200  x        x        x        409      x     200  x        x",
+    "annotate": "    .    200  409  200  x        x        x        409      x     200  x        x",
+    "delete": "      .    403  x    x    x        x        x        x        x     x    x        x",
+    "sharing": "     .    x    404  x    x        x        200      x        x     x    x        x",
+    "share": "       .    x    404  x    x        x        400      x        x     x    x        x",
 }
 
 
@@ -160,6 +180,7 @@ DOORS: tuple[Door, ...] = (
             "GET ": "list",
             "POST ": "list search",
             "GET sharing/": "links",
+            "GET studies/<str:study>/": "study page",
             "GET sharing/<str:study>/": "sharing",
             "POST sharing/<str:study>/": "share",
             "POST sharing/<uuid:link>/revoke": "end a link",
@@ -262,6 +283,8 @@ DOORS: tuple[Door, ...] = (
         {
             "GET trail/": "trail",
             "POST trail/": "trail search",
+            "GET trail/mine": "own log",
+            "GET trail/mine.json": "own log",
             "GET trail/events.csv": "trail",
             "GET trail/events.xml": "trail",
             "GET trail/alerts/": "trail",
@@ -311,6 +334,7 @@ DOORS: tuple[Door, ...] = (
             "GET api/emergency-access": "emergency",
             "POST api/emergency-access": "declare one",
             "DELETE api/emergency-access/<uuid:access>": "end one",
+            "GET api/quality/findings": "corrected",
             "GET api/access-review": "overseen",
             "GET api/access-review.csv": "overseen",
         },
@@ -349,8 +373,17 @@ DOORS: tuple[Door, ...] = (
 
 def cells(answers: str, nobody: str) -> dict[str, tuple[str, str]]:
     """Column -> status in and out of scope, of one row of ANSWERS."""
-    words = ANSWERS[answers].split()
-    assert len(words) == len(COLUMNS), answers
+    return _cells(ANSWERS[answers], nobody)
+
+
+def marked_cells(answers: str, nobody: str) -> dict[str, str]:
+    """Column -> status for the marked study, of one row of MARKED."""
+    return {column: status for column, (status, _) in _cells(MARKED[answers], nobody).items()}
+
+
+def _cells(row: str, nobody: str) -> dict[str, tuple[str, str]]:
+    words = row.split()
+    assert len(words) == len(COLUMNS), row
     return {column: _cell(word, nobody) for column, word in zip(COLUMNS, words, strict=True)}
 
 

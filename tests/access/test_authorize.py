@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -18,6 +19,7 @@ from access.models import AppSession, Client, User
 from access.people import reset_password
 from access.redirects import BadRedirect, checked, is_same
 from access.sessions_of import end_all
+from access.smart import in_words
 from access.token_end import end_tokens
 from audit.models import AccessEvent
 from tests.access.conftest import MakePerson
@@ -374,3 +376,37 @@ def test_an_app_gets_no_token_of_its_own(app: App) -> None:
 def test_a_name_is_taken_once(app: App) -> None:
     with pytest.raises(Exception, match="taken"):
         create_app("reading APP", [CALLBACK], ["user/ImagingStudy.rs"], public=True)
+
+
+# What somebody with these roles, asked for these scopes, reads on the page; and what the token says that it can do.
+ASKED = {
+    ("radiologist", "user/ImagingStudy.rs"): {"search", "retrieve", "objects"},
+    ("radiologist", "user/ImagingStudy.cruds"): {"search", "retrieve", "objects", "annotate"},
+    ("nurse", "user/ImagingStudy.cruds"): {"search", "retrieve"},
+    ("administrator", "user/ImagingStudy.rs"): {"search"},
+    ("auditor", "user/ImagingStudy.rs"): set(),
+    ("radiologist", "dicomweb"): {"search", "retrieve", "objects", "annotate", "export", "break_glass", "report"},
+    ("radiologist", "dicomweb launch/patient"): {"search", "retrieve", "objects", "annotate", "export", "report"},
+    # What is of everybody is not of one patient; and whoever opens nothing gives nothing to others.
+    ("administrator", "dicomweb"): {"search", "store", "update", "delete", "manage"},
+    ("administrator", "dicomweb launch/patient"): {"search", "store", "update", "delete"},
+}
+
+
+@pytest.mark.parametrize(("role", "scope"), ASKED)
+def test_the_page_lists_what_the_token_can_do(
+    browser: Browser, make_person: Any, make_study: Any, role: str, scope: str
+) -> None:
+    listed = ASKED[role, scope]
+    browser.force_login(make_person(role))
+    patient = make_study().patient
+    asking = make_app(scopes=("dicomweb", "launch/patient", "user/ImagingStudy.cruds"), name="Asking")
+    page = browser.get(asking.question(scope=scope)).content.decode()
+    words = re.search(r'class="able">(.*?)</ul>', page, re.DOTALL)
+    found = set(re.findall(r"<li>(.*?)</li>", words[1])) if words else set()
+    assert found == set(in_words(listed))
+    token = asking.tokens(browser, scope=scope, posted={"patient": str(patient.pk)})["access_token"]
+    able = set(asking.whoami(token).json()["permissions"])
+    assert able - ({"export"} if role == "administrator" else set()) == listed
+    kept = browser.get("/account/keys/").content.decode()
+    assert ", ".join(in_words(listed)) in kept

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import jwt
@@ -19,6 +20,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from access import asking, remembered
 from access.federation_models import FederatedIdentity
@@ -102,6 +104,19 @@ def test_a_token_opens(machine: Browser, robot: Client, issuer: Issuer) -> None:
     assert answer.status_code == 200
     assert (answer.json()["kind"], answer.json()["roles"]) == ("client", ["device"])
     assert answer.json()["name"] == "the robot"
+
+
+def test_one_from_before_its_holder_was_switched_on_again(machine: Browser, robot: Client, issuer: Issuer) -> None:
+    old = issuer.sign(iat=int(time.time()) - 20)
+    assert ask(machine, old).status_code == 200
+    robot.is_active = False
+    robot.save()
+    refused(machine, old)
+    robot.is_active, robot.switched_on_at = True, timezone.now() - timedelta(seconds=10)
+    robot.save()
+    refused(machine, old)
+    refused(machine, issuer.sign(iat=None))
+    assert ask(machine, issuer.sign()).status_code == 200
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "application/at+jwt", "JWT"])

@@ -208,3 +208,56 @@ def test_a_grant_names_one_thing(case: Case, door_for: DoorFor) -> None:
     for fields in ({"study": study, "series": series}, {"patient": study.patient, "series": series}, {}):
         with pytest.raises(IntegrityError), transaction.atomic():
             Grant.objects.create(user=user, **fields)
+
+
+@pytest.fixture
+def of_two_modalities(technologist: Door) -> Case:
+    """A study of a CT series and an MR series."""
+    study = generate_uid()
+    made = [make_data_set(StudyInstanceUID=study, Modality=modality) for modality in ("CT", "MR")]
+    assert technologist.store([to_bytes(ds) for ds in made]).status_code == 200
+    mine, other = ((str(ds.SeriesInstanceUID), str(ds.SOPInstanceUID)) for ds in made)
+    return Case(str(study), mine, other)
+
+
+# What is asked of a study of CT and MR, and whether it is found by whoever reaches the CT series alone, and by others.
+MODALITIES = {
+    "CT": (True, True),
+    "MR": (False, True),
+    "M*": (False, True),
+    "C*": (True, True),
+    "CT,MR": (True, True),
+    "CT,MR&multiplevaluematching=true": (False, True),
+    '""&emptyvaluematching=true': (False, False),
+}
+
+
+@pytest.mark.parametrize("asked", MODALITIES)
+def test_modalities_of_other_series_match_nothing(of_two_modalities: Case, door_for: DoorFor, asked: str) -> None:
+    case, (partly, wholly) = of_two_modalities, MODALITIES[asked]
+    reader, other = door_for("referring_physician"), door_for("radiologist")
+    user = User.objects.exclude(roles__role__in=["technologist", "radiologist"]).latest("pk")
+    Grant.objects.create(series=Series.objects.get(series_instance_uid=case.mine[0]), user=user)
+    for path in ("studies", "series", "instances", f"studies/{case.study}/series"):
+        assert bool(reader.search(f"{path}?ModalitiesInStudy={asked}")) is partly, path
+        assert bool(other.search(f"{path}?ModalitiesInStudy={asked}")) is wholly, path
+    Grant.objects.create(study=Study.objects.get(study_instance_uid=case.study), user=user)
+    assert bool(reader.search(f"studies?ModalitiesInStudy={asked}")) is wholly
+
+
+def test_a_series_without_modality(of_two_modalities: Case, door_for: DoorFor) -> None:
+    """Whoever reaches it alone finds the study by that, and not by the modality of the other series."""
+    case, reader = of_two_modalities, door_for("referring_physician")
+    Series.objects.filter(series_instance_uid=case.mine[0]).update(modality="")
+    Grant.objects.create(series=Series.objects.get(series_instance_uid=case.mine[0]), user=User.objects.latest("pk"))
+    assert len(reader.search('studies?ModalitiesInStudy=""&emptyvaluematching=true')) == 1
+    assert reader.search("studies?ModalitiesInStudy=MR") == []
+
+
+def test_the_study_list_is_searched_in_the_same_way(of_two_modalities: Case, door_for: DoorFor) -> None:
+    reader = door_for("referring_physician")
+    series = Series.objects.get(series_instance_uid=of_two_modalities.mine[0])
+    Grant.objects.create(series=series, user=User.objects.latest("pk"))
+    for modality, found in (("CT", True), ("MR", False)):
+        page = reader.http.post("/", {"modality": modality}, follow=True, headers={"accept": "text/html"})
+        assert (of_two_modalities.study in page.content.decode()) is found, modality

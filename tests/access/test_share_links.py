@@ -7,6 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from random import Random
+from string import ascii_letters
 from typing import Any
 
 import orjson
@@ -298,7 +300,9 @@ def test_links_open_nothing_but_studies_and_the_viewer(two: Two, by: str) -> Non
     for path in ("", "changefeed", "changefeed/latest", "extendedquerytags", "commitment-requests/1.2.3"):
         assert http.get(f"{mount}/dicom-web/{path}", headers=headers).status_code == 403, path
     assert set(refusals()) == {"not open to share links"}
-    for path in ("/", "/sharing/", f"/sharing/{uid_of(two[0])}/", "/api/whoami", "/api/schema", "/api/docs"):
+    no_uid = "".join(Random(1).choices(ascii_letters, k=6_000))
+    pages = (f"/sharing/{uid_of(two[0])}/", f"/sharing/{no_uid}/")
+    for path in ("/", "/sharing/", *pages, "/api/whoami", "/api/schema", "/api/docs"):
         assert http.get(f"{mount}{path}", headers=headers).status_code in (401, 403, 404), path
         assert http.get(path, headers=headers).status_code in (401, 403), path
     deleted = http.delete(f"{mount}/dicom-web/{two[0]['study']}", headers=headers | ORIGIN)

@@ -387,13 +387,18 @@ class TestCommands:
         client = make_client("device", name="scanner")
         header = {"Authorization": f"Bearer {make_token(client)}"}
         machine = Browser(HTTP_HOST="127.0.0.1")
-        for word, status in (("disable", 401), ("enable", 200)):
+        for word in ("disable", "enable"):
             self.run(word, "rita")
             assert self.event("user_changed").outcome_description.startswith(f"person {radiologist.external_id}")
             self.run(word, "scanner" if word == "disable" else client.client_id)
             assert self.event("user_changed").outcome_description.startswith(f"client {client.external_id}")
-            assert browser.get("/api/whoami", headers={"Accept": "*/*"}).status_code == status
-            assert machine.get("/api/whoami", headers=header).status_code == status
+            assert browser.get("/api/whoami", headers={"Accept": "*/*"}).status_code == 401
+            assert machine.get("/api/whoami", headers=header).status_code == 401
+        # What was held before doesn't come back; what it was got with works again.
+        assert sign_in(browser, "rita", PASSWORD).status_code == 302
+        assert browser.get("/api/whoami", headers={"Accept": "*/*"}).status_code == 200
+        header = {"Authorization": f"Bearer {make_token(client)}"}
+        assert machine.get("/api/whoami", headers=header).status_code == 200
         make_client("device", name="rita")
         for name in ("nobody", "rita"):
             with pytest.raises(CommandError, match=name):

@@ -7,11 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import AnonymousUser
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
+from django.test import RequestFactory
 from django.utils import timezone
 
-from access import termination
+from access import half_signed_in, termination
 from access.acting import Acting
 from access.api_keys import Wish as KeyWish
 from access.api_keys import make_key
@@ -20,9 +22,10 @@ from access.emergency import begin
 from access.emergency_models import EmergencyAccess
 from access.links import Wish, make_link
 from access.models import Client, Grant, ShareLink, User
-from access.people import set_active
 from access.principal import Principal
 from access.refused_change import RefusedChange
+from access.sessions import SessionStore
+from access.switching import set_active
 from access.termination import terminate
 from audit.models import AccessEvent
 from tests.access.oauth import make_app
@@ -106,6 +109,44 @@ def test_what_ended_does_not_come_back(rita: User, works: dict[str, Callable[[],
     rita.refresh_from_db()
     set_active(rita, active=True)
     assert [name for name, look in works.items() if look()] == ["password"]
+
+
+def test_switching_off_ends_what_was_signed_in(rita: User, works: dict[str, Callable[[], bool]]) -> None:
+    """Switched on again, the account has what it proves itself with, and nothing that it had proved."""
+    ended = set_active(rita, active=False, reason="on leave")
+    assert [name for name, look in works.items() if look()] == ["emergency access"]
+    assert (ended.sessions >= 1, ended.tokens >= 2) == (True, True)
+    told = AccessEvent.objects.filter(kind="user_changed").latest("sequence").outcome_description
+    assert f"switched off, {ended.sessions} sessions and {ended.tokens} tokens and keys ended" in told
+    set_active(rita, active=True)
+    refused = {name for name, look in works.items() if not look()}
+    assert refused == {"session", "token of an app", "refresh token", "API key"}
+
+
+def test_what_is_older_than_the_switching_on_counts_no_more(
+    rita: User, works: dict[str, Callable[[], bool]], make_client: Make, make_token: Make
+) -> None:
+    """Even if a row was left over that nobody ended: one that was just being written, say."""
+    machine = make_client("technologist")
+    of_machine = make_token(machine)
+    _, key = make_key(machine, KeyWish(name="device", days=None), Acting())
+    assert (shows(of_machine), shows(key)) == (200, 200)
+    for account in (rita, machine):
+        type(account).objects.filter(pk=account.pk).update(switched_on_at=timezone.now())
+    assert (shows(of_machine), shows(key)) == (401, 401)
+    assert not {name for name, look in works.items() if look()} & {"token of an app", "API key"}
+
+
+def test_between_password_and_second_factor(make_person: Make) -> None:
+    make_person("administrator")
+    user = make_person("radiologist")
+    request = RequestFactory().get("/")
+    request.session, request.user = SessionStore(), AnonymousUser()
+    half_signed_in.begin(request, user, "/")
+    assert half_signed_in.found(request) is not None
+    set_active(user, active=False)
+    set_active(user, active=True)
+    assert half_signed_in.found(request) is None
 
 
 def test_a_machine(make_client: Make, make_token: Make) -> None:

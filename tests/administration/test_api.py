@@ -383,3 +383,33 @@ class TestRoles:
         sent = {"name": "helper", "title": "Helper", "rights": {"search": "limited"}, **wrong}
         assert program.post("/api/roles", sent, content_type=JSON).status_code == status
         assert not CustomRole.objects.exists()
+
+
+class TestParts:
+    """What is there all the time is in one of the parts, whatever comes and goes between them."""
+
+    def test_people_and_clients(self, program: Browser, make_person: Callable[..., User]) -> None:
+        for name in ("b", "d", "f"):
+            make_person("nurse", username=name)
+        first = program.get("/api/people?limit=2").json()
+        assert [each["username"] for each in first] == ["b", "d"]
+        User.objects.filter(username="b").update(username="z")
+        make_person("nurse", username="a")
+        rest = program.get(f"/api/people?limit=2&after={first[-1]['id']}").json()
+        assert [each["username"] for each in rest] == ["f", "z"]
+        clients = program.get("/api/clients").json()
+        assert program.get(f"/api/clients?after={clients[-1]['id']}").json() == []
+        for path in ("people", "clients"):
+            unknown = program.get(f"/api/{path}?after=00000000-0000-0000-0000-000000000000")
+            assert (unknown.status_code, unknown.json()["detail"]) == (400, "after: there is none of this id")
+            assert program.get(f"/api/{path}?after=1").status_code == 400
+
+    def test_grants(self, program: Browser, make_person: Callable[..., User], make_study: Callable[..., Any]) -> None:
+        rita = make_person("referring_physician", username="rita")
+        made = [Grant.objects.create(user=rita, study=make_study()).pk for _ in range(4)]
+        first = program.get("/api/grants?limit=2&state=open").json()
+        assert [each["id"] for each in first] == made[:1:-1]
+        # One of the first part ends: counted rows would leave the next one out.
+        Grant.objects.filter(pk=made[3]).update(valid_until=timezone.now())
+        rest = program.get(f"/api/grants?limit=2&state=open&after={made[2]}").json()
+        assert [each["id"] for each in rest] == made[1::-1]

@@ -143,7 +143,7 @@ class TestReviews:
         campaign = ReviewCampaign.objects.get()
         assert response["Location"] == f"{self.ADDRESS}{campaign.external_id}/"
         page = manager.get(response["Location"]).content.decode()
-        assert "3 of 3 left" in page
+        assert "3 of 3 accounts left" in page
         assert page.count("Your own: somebody else decides.") == 1
         decided = {"decision": "revoke", "roles": ["technologist"]}
         assert manager.post(f"{response['Location']}{rita.external_id}", decided).status_code == 302
@@ -151,7 +151,7 @@ class TestReviews:
         assert manager.post(f"{response['Location']}{machine.external_id}", {"decision": "keep"}).status_code == 302
         again = manager.post(f"{response['Location']}{machine.external_id}", {"decision": "switch_off"}, follow=True)
         assert "decided already" in again.content.decode()
-        assert "1 of 3 left" in again.content.decode()
+        assert "1 of 3 accounts left" in again.content.decode()
         for wrong in ({"decision": "x"}, {}):
             assert manager.post(f"{response['Location']}{rita.external_id}", wrong).status_code == 404
         ReviewCampaign.objects.update(due=timezone.localdate() - timedelta(days=1))

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, holder, set_active
+from access.people import Unknown, holder
 from access.refused_change import RefusedChange
+from access.switching import set_active
 
 
 class Command(BaseCommand):

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from access.people import Unknown, holder, set_active
+from access.people import Unknown, holder
+from access.switching import set_active
 
 
 class Command(BaseCommand):
