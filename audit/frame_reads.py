@@ -7,13 +7,16 @@ event when the window is over, in the transaction that removes them. Nothing tha
 
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, Final
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit.record import COLUMNS, NewAccessEvent, Recorded, record, writing
+from audit.bounded import bounded
+from audit.record import COLUMNS, LOCK_SECONDS, NewAccessEvent, Recorded, failing_closed, record
+from audit.together import Together
 
 # A count may come so much later than the window's last moment.
 GRACE_SECONDS: Final = 5
@@ -21,8 +24,11 @@ MOST_WINDOWS: Final = 10_000
 # A trail into which nothing may be inserted is not read around: whoever lost that right counts nothing either.
 _COUNT: Final = """
     INSERT INTO audit_frameread AS r (opened_by, series_uid, backend, opened_at, answers, frames, bytes)
-    SELECT %s, %s, pg_backend_pid(), %s, 1, %s, %s WHERE has_table_privilege('audit_accessevent', 'INSERT')
-    ON CONFLICT (opened_by, series_uid, backend) DO UPDATE SET answers = r.answers + 1,
+    SELECT opened_by, series_uid, pg_backend_pid(), opened_at, answers, frames, bytes
+    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[])
+        AS counted (opened_by, series_uid, opened_at, answers, frames, bytes)
+    WHERE has_table_privilege('audit_accessevent', 'INSERT')
+    ON CONFLICT (opened_by, series_uid, backend) DO UPDATE SET answers = r.answers + excluded.answers,
         frames = r.frames + excluded.frames, bytes = r.bytes + excluded.bytes, last_at = excluded.last_at
 """
 _OF_THE_WINDOW: Final = {
@@ -58,6 +64,14 @@ _FOLD: Final = f"""
 
 
 @dataclass(frozen=True, slots=True)
+class _Answer:
+    opened: Recorded
+    series_uid: str
+    frames: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class _Window:
     opened: Recorded
     until: float
@@ -81,7 +95,8 @@ def record_frames(event: NewAccessEvent, frames: int) -> None:
     key = _key(event)
     window = _windows.get(key)
     if window is not None and time.monotonic() < window.until:
-        _count(window.opened, event, frames)
+        with failing_closed(1):
+            _together.write([_Answer(window.opened, event.series_uid, frames, event.bytes)])
         return
     until = time.monotonic() + seconds
     [opened] = record([event])
@@ -111,8 +126,18 @@ def _key(event: NewAccessEvent) -> tuple[Any, ...]:
     return tuple(tuple(value) if isinstance(value, list) else value for value in astuple(common))
 
 
-def _count(opened: Recorded, event: NewAccessEvent, frames: int) -> None:
-    with writing(1), connection.cursor() as cursor:
-        cursor.execute(_COUNT, [opened.sequence, event.series_uid, opened.at, frames, event.bytes])
-        if cursor.rowcount != 1:
+def _count(counted: Sequence[_Answer]) -> list[None]:
+    """Add the answers to their windows, those of the same window and series in one row."""
+    sums: dict[tuple[Recorded, str], tuple[int, int, int]] = {}
+    for each in counted:
+        answers, frames, size = sums.get((each.opened, each.series_uid), (0, 0, 0))
+        sums[each.opened, each.series_uid] = (answers + 1, frames + each.frames, size + each.bytes)
+    rows = [(opened.sequence, series, opened.at, *sum_) for (opened, series), sum_ in sums.items()]
+    with bounded(lock_seconds=LOCK_SECONDS), connection.cursor() as cursor:
+        cursor.execute(_COUNT, [list(column) for column in zip(*rows, strict=True)])
+        if cursor.rowcount != len(rows):
             raise DatabaseError("nothing may be inserted into the trail")
+    return [None] * len(counted)
+
+
+_together: Final = Together(_count)

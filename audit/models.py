@@ -5,8 +5,11 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 
+from audit.archive_models import ArchivedPartition as ArchivedPartition
 from audit.output_models import Alert as Alert
+from audit.output_models import Notice as Notice
 from audit.output_models import OutputCursor as OutputCursor
+from audit.output_models import RuleAsked as RuleAsked
 from audit.output_models import SavedReview as SavedReview
 
 

@@ -58,6 +58,28 @@ class Alert(models.Model):
         return f"Alert {self.pk}"
 
 
+class Notice(models.Model):
+    """That somebody was told of ``subject``, by mail or by one of the webhooks."""
+
+    pk = models.CompositePrimaryKey("subject", "channel")
+    subject = models.TextField()
+    channel = models.TextField()
+    told_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"Notice of {self.subject} by {self.channel}"
+
+
+class RuleAsked(models.Model):
+    """Up to when a rule of the watch was asked."""
+
+    rule = models.TextField(primary_key=True)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"RuleAsked {self.rule}"
+
+
 class SavedReview(models.Model):
     """A question to the trail that somebody asks again and again, and up to which event it was answered.
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connection
 
 from audit import tree
+from audit.archives import archived_text, is_archived
 from audit.canonical import CANONICAL_SQL
 from audit.checkpoints import Checkpoint, PublicKey, read
 from audit.merkle import consistency_proof, inclusion_proof, is_consistent, leaf_hash, root_from_inclusion
@@ -36,13 +37,16 @@ def inclusion(sequence: int, place: Place, keys: Iterable[PublicKey]) -> dict[st
     with connection.cursor() as cursor:
         cursor.execute(_EVENT, [sequence])
         row = cursor.fetchone()
-    if row is None:
+    text = row[0] if row is not None else archived_text(position)
+    if text is None and is_archived(position):
+        raise NoProof(f"event {sequence} lies in an archive that is not here; `audit_verify` names it")
+    if text is None:
         raise TrailAltered(f"event {sequence} is gone")
     path = inclusion_proof(position - 1, checkpoint.size, tree.subtree)
-    if root_from_inclusion(position - 1, checkpoint.size, leaf_hash(row[0].encode()), path) != checkpoint.root:
+    if root_from_inclusion(position - 1, checkpoint.size, leaf_hash(text.encode()), path) != checkpoint.root:
         raise TrailAltered(f"event {sequence} is not the one that was signed, or the log around it is not")
     return {
-        "event": json.loads(row[0]),
+        "event": json.loads(text),
         "leaf_index": position - 1,
         "audit_path": _encoded(path),
         "checkpoint": checkpoint.text,

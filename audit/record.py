@@ -14,6 +14,7 @@ from audit import outage
 from audit.bounded import bounded
 from audit.canonical import FIELDS
 from audit.kinds import RECORDING_STARTED, RECORDING_STOPPED, Action, EventKind, Outcome
+from audit.together import Together
 
 LONGEST_TEXT = 16_384
 # A trail that is locked, by maintenance for example, must not hold the threads that serve.
@@ -77,18 +78,19 @@ def record(events: Sequence[NewAccessEvent]) -> list[Recorded]:
     """Write ``events`` in the order given.
 
     Inside a transaction they stand or fall with it. Outside one they are durable when this returns: one statement,
-    committed on its own. Raises AuditUnavailable; an open transaction can then only be rolled back.
+    committed on its own, with the events of whoever records at the same moment (``audit.together``). Raises
+    AuditUnavailable; an open transaction can then only be rolled back.
     """
-    with writing(len(events)):
-        return _write(events)
+    rows = [_text(event) for event in events]
+    with failing_closed(len(rows)):
+        return _write(rows) if connection.in_atomic_block else _together.write(rows)
 
 
 @contextmanager
-def writing(events: int) -> Iterator[None]:
+def failing_closed(events: int) -> Iterator[None]:
     """So many events are written to the trail within it. Raises AuditUnavailable where the database fails."""
     try:
-        with bounded(lock_seconds=LOCK_SECONDS):
-            yield
+        yield
     except DatabaseError as error:
         outage.failed(events)
         raise AuditUnavailable("the access trail can't be written") from error
@@ -96,11 +98,13 @@ def writing(events: int) -> Iterator[None]:
         transaction.on_commit(_tell_of_the_outage, robust=True)
 
 
-def _write(events: Sequence[NewAccessEvent]) -> list[Recorded]:
-    rows = json.dumps([_row(event) for event in events], ensure_ascii=False)
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [rows])
+def _write(rows: Sequence[str]) -> list[Recorded]:
+    with bounded(lock_seconds=LOCK_SECONDS), connection.cursor() as cursor:
+        cursor.execute(_INSERT, [f"[{','.join(rows)}]"])
         return [Recorded(*row) for row in cursor.fetchall()]
+
+
+_together: Final = Together(_write)
 
 
 def _tell_of_the_outage() -> None:
@@ -116,10 +120,13 @@ def _tell_of_the_outage() -> None:
         outcome_description=str(over),
     )
     try:
-        with bounded(lock_seconds=LOCK_SECONDS):
-            _write([stopped, replace(stopped, kind=RECORDING_STARTED, outcome=Outcome.SUCCESS)])
+        _write([_text(stopped), _text(replace(stopped, kind=RECORDING_STARTED, outcome=Outcome.SUCCESS))])
     except DatabaseError:
         outage.put_back(over)
+
+
+def _text(event: NewAccessEvent) -> str:
+    return json.dumps(_row(event), ensure_ascii=False)
 
 
 def _row(event: NewAccessEvent) -> dict[str, Any]:

@@ -6,15 +6,15 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Min
 
 from audit import tree
 from audit.checkpoints import BadCheckpoint, Checkpoint, Signer, parse, signer
+from audit.companion import Companion
 from audit.frame_reads import fold
 from audit.models import AccessEvent, SealedEvent, UnsealedEvent
 from audit.partitions import keep_ahead
@@ -112,32 +112,20 @@ def _age(moment: datetime | None) -> float:
     return 0.0 if moment is None else (datetime.now(UTC) - moment).total_seconds()
 
 
-class Sealer:
-    """A thread that seals each second and signs each ``PACS.audit.checkpoint_seconds``, on a connection of its own."""
+class Sealer(Companion):
+    """Seals each second and signs each ``PACS.audit.checkpoint_seconds``."""
+
+    name = "sealer"
+    failing = "the trail can't be sealed"
+    pause = PAUSE
 
     def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
+        super().__init__(stop)
         self._sign_at = 0.0
         self._partitions_at = 0.0
-        self._thread = threading.Thread(target=self._run, name="sealer", daemon=True)
 
-    def __enter__(self) -> "Sealer":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        while not self._stop.wait(PAUSE):
-            self.turn()
-        self._sign_at = 0.0
-        self.turn()
-        connection.close()
-
-    def turn(self) -> None:
-        """Seal, and sign if it is time; whatever fails is logged and tried again."""
+    def work(self) -> None:
+        """Seal, and sign if it is time."""
         try:
             if time.monotonic() >= self._partitions_at:
                 self._partitions_at = time.monotonic() + PARTITIONS_EVERY
@@ -148,10 +136,12 @@ class Sealer:
             if time.monotonic() >= self._sign_at:
                 self._sign_at = time.monotonic() + settings.PACS.audit.checkpoint_seconds
                 checkpoint(folder(), own_signer())
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("the trail can't be sealed now (%s); trying again", type(error).__name__)
-            connection.close()
         except TrailAltered as error:
             log.error("THE ACCESS TRAIL WAS ALTERED, no checkpoint is signed: %s. Run audit_verify", error)
         except (OSError, ValueError, BadCheckpoint) as error:
             log.error("no checkpoint of the access trail could be written: %s", type(error).__name__)
+
+    def finish(self) -> None:
+        """Seal and sign what there is."""
+        self._sign_at = 0.0
+        self.turn()

@@ -15,6 +15,8 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from audit import tree
+from audit.archives import is_archived
+from audit.companion import Companion
 from audit.messages import Source, Subject, audit_message
 from audit.models import AccessEvent, SealedEvent
 from audit.output_models import OutputCursor
@@ -32,57 +34,45 @@ _LOCK: Final = 0x4C69_6768_7453_6E64  # "LightSnd" in ASCII: one sender at a tim
 Subjects = Callable[[Iterable[str]], Mapping[str, Subject]]
 
 
-class Sender:
-    """A thread that sends each second, on a database connection of its own."""
+class Sender(Companion):
+    """Sends each second; while the receiver can't be reached, after longer and longer pauses."""
+
+    name = "syslog"
+    failing = "the trail can't be sent"
+    patience = 15.0
 
     def __init__(self, stop: threading.Event, receiver: Receiver, source: Source, subjects: Subjects) -> None:
-        self._stop = stop
+        super().__init__(stop)
+        self.pause = PAUSE
         self._receiver = receiver
         self._source = source
         self._subjects = subjects
         self._session: Connection | None = None
         self._sent = 0
         self._unsettled: deque[tuple[float, int]] = deque()
-        self._pause = PAUSE
-        self._thread = threading.Thread(target=self._run, name="syslog", daemon=True)
 
-    def __enter__(self) -> "Sender":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._stop.set()
-        self._thread.join(timeout=15)
-
-    def _run(self) -> None:
-        while not self._stop.wait(self._pause):
-            self.turn()
-        self.finish()
-        connection.close()
-
-    def turn(self) -> None:
-        """Send what waits; whatever fails is logged and tried again, each time after a longer pause."""
+    def work(self) -> None:
+        """Send what waits."""
+        if not _is_the_only_one():
+            self._drop()
+            return
         try:
-            if not _is_the_only_one():
-                self._drop()
-                return
             session = self._session or self._connect()
             self._send(session)
             self._settle(session)
-            self._pause = PAUSE
-        except (DatabaseError, InterfaceError) as error:
-            log.warning("the trail can't be sent now (%s); trying again", type(error).__name__)
-            self._drop()
-            connection.close()
         except OSError as error:
             log.warning("the receiver of the trail can't be reached (%s); trying again", type(error).__name__)
             self._drop()
-            self._pause = min(LONGEST_PAUSE, self._pause * 2)
+            self.pause = min(LONGEST_PAUSE, self.pause * 2)
             self._note(error=type(error).__name__)
-        except Exception as error:  # a defect must not end the sending of all that follows
-            log.exception("the trail can't be sent")
-            self._drop()
-            self._pause = LONGEST_PAUSE
+            return
+        self.pause = PAUSE
+
+    def failed(self, error: Exception) -> None:
+        """Begin anew; after a defect later than else."""
+        self._drop()
+        if not isinstance(error, DatabaseError | InterfaceError):
+            self.pause = LONGEST_PAUSE
             self._note(error=type(error).__name__)
 
     def finish(self) -> None:
@@ -113,7 +103,9 @@ class Sender:
         places = list(rows.values_list("position", "sequence"))
         events = {event.pk: event for event in AccessEvent.objects.filter(sequence__in=[each for _, each in places])}
         subjects = self._subjects({uid for event in events.values() for uid in event.study_uids})
-        gone = [sequence for _, sequence in places if sequence not in events]
+        # What was taken out into an archive is not sent to a receiver that comes later.
+        missing = [(position, sequence) for position, sequence in places if sequence not in events]
+        gone = [sequence for position, sequence in missing if not is_archived(position)]
         if gone:
             log.error("THE ACCESS TRAIL WAS ALTERED: event %s is gone. Run audit_verify", gone[0])
         return [(position, self._framed(position, events.get(sequence), subjects)) for position, sequence in places]

@@ -9,33 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 
 from audit import tree
-from audit.canonical import CANONICAL_SQL
+from audit.archives import Archive
 from audit.checkpoints import Checkpoint
 from audit.merkle import Frontier, leaf_hash
 from audit.places import Leaf, Place
-from audit.sealing import IN_ORDER
+from audit.reading import pieces
 
 CHUNK: Final = 50_000
-LATE: Final = "1 hour"
 MOST_MISSING: Final = 1_000_000
 _UNKNOWN: Final = bytes(32)
-_ROWS: Final = f"""
-    COPY (SELECT s.position, s.sequence, s.leaf_hash, {CANONICAL_SQL}, s.sealed_at - e.recorded_at > '{LATE}'
-          FROM audit_sealedevent s LEFT JOIN LATERAL (
-              SELECT * FROM audit_accessevent
-              WHERE sequence = s.sequence AND recorded_at >= %s AND recorded_at < %s OFFSET 0) AS e ON true
-          WHERE s.position > %s AND s.position <= %s ORDER BY s.position) TO STDOUT (FORMAT BINARY)
-"""  # noqa: S608 - our own columns
-_TYPES: Final = ("int8", "int8", "bytea", "text", "bool")
-# Which partitions they lie in: whole ones, so that an event with another time than the one it was sealed with is found.
-_SPAN: Final = """
-    SELECT low::text, high::text FROM (
-        SELECT min(sequence) AS first, max(sequence) AS last FROM audit_sealedevent
-        WHERE position > %s AND position <= %s) AS these, audit_span(first, last)
-"""
 _NODES: Final = (
     "SELECT level, index, hash FROM audit_treenode WHERE (index + 1) << level > %s AND (index + 1) << level <= %s"
 )
@@ -72,6 +57,7 @@ class Report:
     events: int = 0
     checkpoints: int = 0
     signed: int = 0
+    archived: int = 0
     waiting: int = 0
     oldest_waiting_seconds: float | None = None
     late: int = 0
@@ -80,21 +66,21 @@ class Report:
 
 
 def verify(
-    checkpoints: Sequence[Checkpoint], place: Place | None, tell: Callable[[int], None] = lambda _: None
+    checkpoints: Sequence[Checkpoint],
+    place: Place | None,
+    tell: Callable[[int], None] = lambda _: None,
+    archives: Sequence[Archive] = (),
 ) -> Report:
     """Read the whole trail and hold it against ``checkpoints`` (their signatures are checked already).
 
-    ``place`` is where the leaves lie; ``tell`` is told how many events were read. Raises DatabaseError.
+    ``place`` is where the leaves lie; ``tell`` is told how many events were read; what was taken out of the database
+    is read from ``archives``. Raises DatabaseError, OSError.
     """
-    run = _Run(checkpoints, place)
-    begins = 0
-    ends = tree.size()
-    while begins < ends:
-        until = min(begins + CHUNK, ends)
-        for row in _read(_ROWS, *next(_rows(_SPAN, begins, until)), begins, until):
+    run = _Run(checkpoints, place, archives)
+    for until, rows in pieces(tree.size()):
+        for row in rows:
             run.row(*row)
         run.nodes_until(until)
-        begins = until
         tell(run.report.events)
     run.end()
     _outside_the_log(run)
@@ -105,10 +91,13 @@ def verify(
 class _Run:
     """The state of one pass: the tree as the events make it, and the part of it that is known to be what was signed."""
 
-    def __init__(self, checkpoints: Sequence[Checkpoint], place: Place | None) -> None:
+    def __init__(
+        self, checkpoints: Sequence[Checkpoint], place: Place | None, archives: Sequence[Archive] = ()
+    ) -> None:
+        self._archives = archives
         self.report = Report(checkpoints=len(checkpoints), signed=max((c.size for c in checkpoints), default=0))
         self.found: dict[int, Finding] = {}
-        self.unplaced: list[Finding] = []
+        self.unplaced = [Finding(None, None, archive.missing) for archive in archives if archive.missing]
         self._place = place
         self._due = sorted(checkpoints, key=lambda c: c.size, reverse=True)
         self._frontier = Frontier()
@@ -128,17 +117,28 @@ class _Run:
             self._add(None)
             expected += 1
         self.report.events += 1
-        if text is None:
+        leaf = leaf_hash(text.encode()) if text is not None else self._archived(position, stored)
+        if leaf is None:
             self._find(position, sequence, "the event is gone")
             self._add(None)
             return
-        leaf = leaf_hash(text.encode())
         if leaf != stored:
             self._find(position, sequence, "the event is not the one that was sealed")
         if late:
             self.report.late += 1
             self.report.first_late = self.report.first_late or sequence
         self._add(leaf)
+
+    def _archived(self, position: int, stored: bytes) -> bytes | None:
+        """The leaf of an event that lies in an archive; where the file is gone, which is a finding, the one of the log.
+
+        That one is only as good as the checkpoint above it.
+        """
+        for archive in self._archives:
+            if archive.holds(position):
+                self.report.archived += 1
+                return stored if archive.missing else archive.next_leaf()
+        return None
 
     def nodes_until(self, position: int) -> None:
         """Hold the stored levels of the tree against those that the events make."""
@@ -228,12 +228,3 @@ def _rows(sql: str, *values: int) -> Iterator[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, values)
         yield from cursor.fetchall()
-
-
-def _read(sql: str, *values: int | str) -> Iterator[tuple[Any, ...]]:
-    with transaction.atomic(), connection.cursor() as cursor:
-        # Anything else would read the whole table for each piece.
-        cursor.execute(IN_ORDER)
-        with cursor.copy(sql, values) as copy:
-            copy.set_types(_TYPES)
-            yield from copy.rows()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks import trail_queries, trail_writes
+from benchmarks import trail_drill, trail_queries, trail_writes
 
 TRIGGER = "ALTER TABLE audit_accessevent {} TRIGGER access_event_await_sealing"
 RECORDED = 1_000
@@ -31,6 +31,8 @@ def main() -> None:
     parser.add_argument(
         "--queries", type=int, metavar="EVENTS", help="questions to a trail of so many, and nothing else"
     )
+    parser.add_argument("--writers", type=int, metavar="EVENTS", help="many writers at once, and nothing else")
+    parser.add_argument("--drill", type=int, metavar="EVENTS", help="drill A6 with so many a writer, and nothing else")
     asked = parser.parse_args()
     from standalone.services.postgres import Postgres
 
@@ -48,6 +50,12 @@ def main() -> None:
             if asked.queries:
                 _prepare()
                 trail_queries.measure(asked.queries)
+            elif asked.drill:
+                _prepare()
+                trail_drill.run(_events(1)[0], asked.drill)
+            elif asked.writers:
+                _prepare()
+                trail_writes.many_at_once(_events(1)[0], asked.writers)
             else:
                 _measure(asked.events, asked.pairs)
         finally:

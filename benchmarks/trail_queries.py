@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+
+from django.db.models import F
 
 MONTHS: Final = 12
 USERS, PATIENTS, STUDIES = 500, 200_000, 500_000
@@ -43,10 +46,52 @@ def measure(events: int) -> None:
         cursor.execute("SELECT sum(pg_relation_size(name)), sum(pg_indexes_size(name)) FROM audit_partition")
         table, indexes = (int(size) for size in cursor.fetchone())
     print(f"{table / events:.0f} bytes an event, {indexes / events:.0f} for indexes", flush=True)
+    compare(now)
     for what, (sql, subjects) in questions(now).items():
         took, found = ask(sql, subjects)
         rows = f"{min(found)} to {max(found)} rows"
         print(f"{what}: median {statistics.median(took):.1f} ms, worst {max(took):.1f} ms ({rows})", flush=True)
+
+
+def compare(now: datetime) -> None:
+    """The busiest patients and studies: all of their events read and sorted, and the last months first, in pairs.
+
+    Blocks are those that PostgreSQL touched, in its memory or not: a number that other work does not change. Each pair
+    is of subjects whom nobody asked about before, one by each way in turn.
+    """
+    from audit.models import AccessEvent
+    from audit.newest import newest
+
+    def about(column: str, value: str) -> Any:
+        found = AccessEvent.objects.filter(**{f"{column}__overlap": [value]})
+        return found.order_by((F("sequence") + 0).desc())
+
+    ways: dict[str, Callable[[Any], list[Any]]] = {
+        "all of them": lambda events: list(events[:100]),
+        "last months": lambda events: newest(events, 100, now),
+    }
+    for column, prefix in (("patient_ids", "PAT-"), ("study_uids", "1.2.826.0.1.3680043.8.498.1.")):
+        for number in range(0, 6, 2):
+            told = []
+            for offset, (name, way) in enumerate(ways.items()):
+                touched, began = _blocks(), time.perf_counter()
+                rows = way(about(column, f"{prefix}{number + offset}"))
+                took = (time.perf_counter() - began) * 1e3
+                told.append(f"{name}: {took:.1f} ms, {_blocks() - touched} blocks, {len(rows)} rows")
+            print(f"{column} number {number}: {'; '.join(told)}", flush=True)
+
+
+def _blocks() -> int:
+    """How many blocks of the trail and its indexes this database has touched so far."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute(
+            "SELECT sum(blks_hit + blks_read)::bigint FROM pg_stat_database WHERE datname = current_database()"
+        )
+        return int(cursor.fetchone()[0])
 
 
 def questions(now: datetime) -> dict[str, tuple[str, list[tuple[Any, ...]]]]:

@@ -133,7 +133,7 @@ def metadata(request: HttpRequest, principal: Principal) -> HttpResponseBase:
 def _bundle(request: HttpRequest, principal: Principal, given: dict[str, list[str]]) -> HttpResponseBase:
     asked = parsed(given)
     with bounded(statement_seconds=settings.PACS.limits.search_seconds):
-        found = list(asked.wanted.events(before=asked.before).filter(asked.more)[: asked.count + 1])
+        found = asked.wanted.newest(asked.count + 1, before=asked.before, more=asked.more)
     shown = found[: asked.count]
     known = subjects(uid for event in shown for uid in event.study_uids)
     text = "&".join(f"{name}={value}" for name, values in asked.asked.items() for value in values)

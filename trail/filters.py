@@ -9,10 +9,12 @@ from typing import Final
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 
 from access.models import Client, ShareLink, User
 from archive.models import Study
 from audit.models import AccessEvent
+from audit.newest import newest
 from trail.groups import GROUPS
 
 CHUNK: Final = 1_000
@@ -71,6 +73,14 @@ class Filter:
             # Not by the index of sequences: who asks about one study must not read the events of all others.
             return events.order_by((F("sequence") + 0).desc())
         return events.order_by("-sequence")
+
+    def newest(self, count: int, *, before: int | None = None, more: Q | None = None) -> list[AccessEvent]:
+        """The first ``count`` of ``events()`` for which also ``more`` holds: for pages."""
+        events = self.events(before=before).filter(more or Q())
+        if not (self.subject or self.patient) or self.until is not None:
+            return list(events[:count])
+        known = AccessEvent.objects.filter(pk=before).values_list("recorded_at", flat=True).first() if before else None
+        return newest(events, count, known or timezone.now())
 
     def chunks(self) -> Iterator[list[AccessEvent]]:
         """All events in lists, a short statement each: for answers that are streamed."""

@@ -76,7 +76,7 @@ def show(
 
 def one_page(wanted: Filter, before: int | None) -> Page:
     """A page of events: one query for them, and those that the filter and the names of the studies take."""
-    found: list[AccessEvent] = list(wanted.events(before=before)[: PAGE_SIZE + 1])
+    found: list[AccessEvent] = wanted.newest(PAGE_SIZE + 1, before=before)
     shown = found[:PAGE_SIZE]
     return Page(
         days=days(shown),

@@ -96,7 +96,7 @@ class Day:
 
 def days(events: Sequence[AccessEvent]) -> list[Day]:
     """``events``, newest first, as rows by day; one query for all studies that are named."""
-    labels = _labels({uid for event in events for uid in event.study_uids[:NAMED]})
+    labels = labels_of({uid for event in events for uid in event.study_uids[:NAMED]})
     open_rows: dict[tuple[object, ...], Row] = {}
     found: list[Day] = []
     for event in events:
@@ -140,7 +140,8 @@ def _row(event: AccessEvent, labels: Mapping[str, str]) -> Row:
     )
 
 
-def _labels(uids: Iterable[str]) -> dict[str, str]:
+def labels_of(uids: Iterable[str]) -> dict[str, str]:
+    """What the studies that are there are called, by UID; one query."""
     found = Study.objects.filter(study_instance_uid__in=list(uids)).values_list(
         "study_instance_uid", "modalities_in_study", "study_date", "accession_number", "patient__patient_id"
     )

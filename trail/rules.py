@@ -1,4 +1,4 @@
-"""What is unusual: a table of named rules, each a question to the newest part of the trail."""
+"""What is unusual: a table of named rules, each a question to the part of the trail before a moment."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from archive.names import fold
 from audit.kinds import ACCESS, KINDS, RETRIEVE, SIGN_IN_FAILED
 from audit.models import AccessEvent
 
-# Exports (PS3.15 A.5.3.3) are reads as well.
+# Exports (PS3.15 A.5.3.4) are reads as well.
 READS: Final = (RETRIEVE.name, ACCESS.name, *(kind.name for kind in KINDS.values() if kind.event_id == "110106"))
 NIGHT_BEGINS, NIGHT_ENDS = 22, 6
 NAMED_STUDIES: Final = 20
@@ -67,29 +67,27 @@ class Rule:
 
 def many_studies(rule: Rule, now: datetime) -> Iterator[Finding]:
     """More than ``threshold`` studies opened by one principal."""
-    yield from _pairs(_reads(now - rule.window), rule.threshold)
+    yield from _pairs(_reads(rule, now), rule.threshold)
 
 
 def at_night(rule: Rule, now: datetime) -> Iterator[Finding]:
     """More than ``threshold`` studies opened by one person, between ten in the evening and six in the morning."""
     hour = now.astimezone(_zone()).hour
     if hour >= NIGHT_BEGINS or hour < NIGHT_ENDS:
-        yield from _pairs(_reads(now - rule.window).filter(principal_kind="person"), rule.threshold)
+        yield from _pairs(_reads(rule, now).filter(principal_kind="person"), rule.threshold)
 
 
 def many_refusals(rule: Rule, now: datetime) -> Iterator[Finding]:
     """``threshold`` or more refusals and failed sign-ins of one principal from whatever addresses, or from one address
     of nobody or about several: passwords are also tried by going through the names."""
-    refused = AccessEvent.objects.filter(
-        Q(decision="deny") | Q(kind=SIGN_IN_FAILED.name), recorded_at__gte=now - rule.window
-    )
+    refused = _recent(rule, now).filter(Q(decision="deny") | Q(kind=SIGN_IN_FAILED.name))
     yield from _by_address(refused.filter(Q(principal_id="") | Q(kind=SIGN_IN_FAILED.name)), rule.threshold)
     yield from _by_principal(refused, rule.threshold)
 
 
 def restricted(rule: Rule, now: datetime) -> Iterator[Finding]:
     """Studies opened that carry a mark (VIP, restricted, consent withdrawn), or whose patient does."""
-    events = _reads(now - rule.window)
+    events = _reads(rule, now)
     marked = Restriction.objects.active()
     opened = {uid for row in _pairs(events) for uid in row.study_uids}
     studies = Study.objects.filter(
@@ -102,7 +100,7 @@ def restricted(rule: Rule, now: datetime) -> Iterator[Finding]:
 
 def same_surname(rule: Rule, now: datetime) -> Iterator[Finding]:
     """Studies opened by a person who has the patient's family name."""
-    people = list(_pairs(_reads(now - rule.window).filter(principal_kind="person")))
+    people = list(_pairs(_reads(rule, now).filter(principal_kind="person")))
     ids = {row.principal_id for row in people if _is_uuid(row.principal_id)}
     surnames = {
         str(external_id): fold(last_name)
@@ -123,11 +121,15 @@ def same_surname(rule: Rule, now: datetime) -> Iterator[Finding]:
 def emergencies(rule: Rule, now: datetime) -> Iterator[Finding]:
     """Every emergency access that began."""
     kinds = [kind.name for kind in KINDS.values() if kind.type_code == _OVERRIDE]
-    yield from _by_principal(AccessEvent.objects.filter(kind__in=kinds, recorded_at__gte=now - rule.window), 1)
+    yield from _by_principal(_recent(rule, now).filter(kind__in=kinds), 1)
 
 
-def _reads(since: datetime) -> QuerySet[AccessEvent]:
-    return AccessEvent.objects.filter(recorded_at__gte=since, kind__in=READS, decision="allow")
+def _recent(rule: Rule, now: datetime) -> QuerySet[AccessEvent]:
+    return AccessEvent.objects.filter(recorded_at__gte=now - rule.window, recorded_at__lte=now)
+
+
+def _reads(rule: Rule, now: datetime) -> QuerySet[AccessEvent]:
+    return _recent(rule, now).filter(kind__in=READS, decision="allow")
 
 
 def _by_address(events: QuerySet[AccessEvent], threshold: int) -> Iterator[Finding]:

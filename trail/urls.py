@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from trail import alert_pages, disclosure_pages, exports, pages, review_pages
+from trail import alert_pages, disclosure_pages, exports, own_log, pages, review_pages
 
 urlpatterns = [
     path("", pages.timeline, name="trail"),
+    path("mine", own_log.page, name="own-log"),
+    path("mine.json", own_log.as_json, name="own-log-json"),
     path("events.csv", exports.events_csv, name="trail-csv"),
     path("events.xml", exports.events_xml, name="trail-xml"),
     path("alerts/", alert_pages.page, name="trail-alerts"),

@@ -1,45 +1,41 @@
-"""The watch: asks every rule twice a minute, and writes an alert and its event for what is new."""
+"""The watch: asks every rule twice a minute, and writes an alert and its event for what is new.
+
+Up to when a rule was asked is a row. After a time in which nobody asked, because no relay ran or its rule failed, the
+rule is asked about that time as well, in steps that leave out nothing but what spread itself over the edge of one.
+"""
 
 import logging
-import threading
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.utils import timezone
 
+from audit.companion import Companion
 from audit.kinds import ALERT
-from audit.models import Alert
+from audit.models import AccessEvent, Alert, RuleAsked
 from audit.record import AuditUnavailable, NewAccessEvent, record
 from trail.rules import RULES, Finding, Rule
+from trail.telling import tell_of_alerts
 
 log = logging.getLogger(__name__)
 
 PAUSE: Final = 30.0
+# Longer ago than that nobody is told of; the trail itself has it for good.
+LONGEST_GAP: Final = timedelta(days=7)
+STEPS_IN_A_WINDOW: Final = 4
 _LOCK: Final = 0x4C69_6768_7457_6174  # "LightWat" in ASCII: relays look one after the other
 
 
-class Watch:
-    """A thread with a database connection of its own."""
+class Watch(Companion):
+    """Asks every rule, each in a transaction of its own."""
 
-    def __init__(self, stop: threading.Event) -> None:
-        self._stop = stop
-        self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
+    name = "watch"
+    failing = "the rules can't be asked"
+    pause = PAUSE
 
-    def __enter__(self) -> "Watch":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: Any) -> None:
-        self._stop.set()
-        self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        while not self._stop.wait(PAUSE):
-            self.turn()
-        connection.close()
-
-    def turn(self) -> None:
+    def work(self) -> None:
         """Ask every rule; one that fails is logged and asked again, and keeps no other from being asked."""
         for rule in RULES:
             try:
@@ -49,6 +45,7 @@ class Watch:
                 connection.close()
             except Exception:  # a defect in one rule must not end the watch
                 log.exception("the rule %s failed", rule.name)
+        tell_of_alerts()
 
 
 def look(now: datetime) -> list[Alert]:
@@ -57,11 +54,32 @@ def look(now: datetime) -> list[Alert]:
 
 
 def ask(rule: Rule, now: datetime) -> list[Alert]:
-    """Ask one rule."""
+    """Ask one rule about the time since it was asked last, and note that it was."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-        return [_alert(rule, finding) for finding in rule.find(rule, now) if not _is_known(rule, finding, now)]
+        asked = RuleAsked.objects.filter(rule=rule.name).values_list("until", flat=True).first()
+        made: list[Alert] = []
+        for moment in _moments(rule, asked, now):
+            made += [_alert(rule, found) for found in rule.find(rule, moment) if not _is_known(rule, found, moment)]
+        if asked is None or asked < now:
+            RuleAsked.objects.update_or_create(rule=rule.name, defaults={"until": now})
+    return made
+
+
+def _moments(rule: Rule, asked: datetime | None, now: datetime) -> Iterator[datetime]:
+    """``now``, and before it the moments at which nobody asked though something had happened."""
+    step = rule.window / STEPS_IN_A_WINDOW
+    moment = max(asked, now - LONGEST_GAP) if asked is not None else now
+    while (moment := moment + step) < now:
+        events = AccessEvent.objects.filter(recorded_at__gt=moment - step, recorded_at__lt=now)
+        next_at = events.order_by("recorded_at").values_list("recorded_at", flat=True).first()
+        if next_at is None:
+            break
+        # Over what is empty in one step.
+        moment = max(moment, next_at)
+        yield moment
+    yield now
 
 
 def _is_known(rule: Rule, finding: Finding, now: datetime) -> bool:

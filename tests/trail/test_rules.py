@@ -246,3 +246,37 @@ def test_two_relays_make_one_alert(happen: Happen) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
         assert cursor.fetchone() == (1,)
+
+
+class TestWhenNobodyLooked:
+    """A relay that was down for an hour still sees that hour."""
+
+    def test_what_happened_meanwhile_is_found_once(self, happen: Happen) -> None:
+        look(DAY - timedelta(minutes=10))
+        reads(happen, 201)
+        assert rules(look(DAY + timedelta(hours=1))) == [("many_studies", "rita", 201)]
+        assert Alert.objects.get().until == DAY
+        assert look(DAY + timedelta(hours=1, minutes=1)) == []
+
+    def test_each_rule_has_its_own_position(self, happen: Happen) -> None:
+        look(DAY - timedelta(minutes=10))
+        reads(happen, 201)
+        for rule in RULES:
+            if rule.name != "many_studies":  # that one failed meanwhile
+                watch.ask(rule, DAY + timedelta(hours=1))
+        assert rules(look(DAY + timedelta(hours=2))) == [("many_studies", "rita", 201)]
+
+    def test_a_night_is_judged_by_its_own_hour(self, happen: Happen) -> None:
+        midnight = DAY.replace(hour=0)
+        look(midnight - timedelta(hours=1))
+        reads(happen, 21, at=midnight + timedelta(minutes=20))
+        assert rules(look(midnight + timedelta(hours=11))) == [("night", "rita", 21)]
+
+    def test_a_new_watch_does_not_begin_with_the_past(self, happen: Happen) -> None:
+        reads(happen, 201)
+        assert look(DAY + timedelta(hours=1)) == []
+
+    def test_very_long_ago_is_no_news(self, happen: Happen) -> None:
+        look(DAY - timedelta(days=30))
+        reads(happen, 201, at=DAY - timedelta(days=20))
+        assert look(DAY) == []

@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from audit.activity import crashes
+from audit.archives import archives
 from audit.checkpoints import BadCheckpoint, Checkpoint, PublicKey, read
 from audit.places import Folder, Kept, Place
 from audit.sealer import folder, own_signer, place
@@ -28,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--checkpoint", help="a checkpoint, a folder of them, or s3://bucket/prefix (the installation's own)"
         )
+        parser.add_argument("--archives", type=Path, help="the folder with what was taken out (the installation's own)")
         parser.add_argument("--key", action="append", help="a public key to believe (the installation's own)")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -44,7 +46,12 @@ class Command(BaseCommand):
             raise CommandError(f"the checkpoints can't be read: {error}") from error
         began = time.monotonic()
         with console.status("reading the trail") as status:
-            report = verify(checkpoints, where, lambda events: status.update(f"reading the trail: {events} events"))
+            report = verify(
+                checkpoints,
+                where,
+                lambda events: status.update(f"reading the trail: {events} events"),
+                archives(options["archives"]),
+            )
         report.findings += findings
         for crash in crashes():
             console.print(f"the {crash.application} that started at {crash.started:{_TIME}} never stopped in order")
@@ -85,6 +92,8 @@ def _lines(report: Report, seconds: float) -> list[str]:
         lines.append(f"and {len(report.findings) - SHOWN} more")
     rate = f"{report.events / seconds:,.0f}".replace(",", " ")
     lines.append(f"{report.events} sealed events read in {seconds:.1f} s ({rate} a second)")
+    if report.archived:
+        lines.append(f"{report.archived} of them lie in archives")
     lines.append(f"{report.checkpoints} signed checkpoints, the newest of {report.signed} events")
     unsigned = report.events - report.signed
     if unsigned > 0:
