@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from archive import metadata
 from archive.delete import DELETE
-from archive.locate import is_everything, is_unlimited, within
+from archive.locate import is_everything, is_unlimited, untold, within
 from archive.models import ChangeFeedEntry, Instance, Series, Study
 
 State = Literal["current", "replaced", "deleted"]
@@ -68,7 +68,8 @@ class Window:
 def changes(scope: QuerySet[Study], window: Window) -> list[Change]:
     """The entries of ``window`` within ``scope``, in order.
 
-    A limited scope is told of instances that are stored in its studies, never of what is gone.
+    A limited scope is told of instances that are stored in its studies, never of what is gone; of studies that are gone
+    the scope of everything is told but for those that were closed to it.
     """
     _place()
     rows = _visible(scope).filter(position__gt=window.since)
@@ -140,7 +141,8 @@ def _visible(scope: QuerySet[Study]) -> QuerySet[ChangeFeedEntry, Any]:
     if is_everything(scope):
         uid = OuterRef("study_instance_uid")
         known, there = scope.filter(study_instance_uid=uid), Study.objects.filter(study_instance_uid=uid)
-        return rows.filter(Exists(known) | ~Exists(there))
+        told = Q() if (hidden := untold(scope)) is None else ~Q(study_instance_uid__in=hidden)
+        return rows.filter(Exists(known) | (~Exists(there) & told))
     of_study = stored.filter(series__study__study_instance_uid=OuterRef("study_instance_uid"))
     here = within(of_study, scope, "series__study")
     seen = scope.values("study_instance_uid")

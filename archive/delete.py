@@ -17,8 +17,8 @@ from archive import extended_refresh, extended_values, outbox
 from archive.errors import NotFound
 from archive.index import METADATA_DELAY, THUMBNAIL_DELAY
 from archive.index_recount import recount_series, recount_study
-from archive.locate import Address, is_everything
-from archive.models import DeletedObject, Instance, MetadataFragment, Series, SeriesDocument, Study
+from archive.locate import Address, is_everything, untold
+from archive.models import DeletedObject, MetadataFragment, Series, SeriesDocument, Study
 from archive.outbox import Wish
 
 DELETE = "delete"
@@ -42,11 +42,24 @@ _TAKE = """
             series_instance_uid = EXCLUDED.series_instance_uid, sop_instance_uid = EXCLUDED.sop_instance_uid,
             sha256 = EXCLUDED.sha256, size = EXCLUDED.size, deleted_at = EXCLUDED.deleted_at,
             sweep_after = EXCLUDED.sweep_after, deleted_by = EXCLUDED.deleted_by
+    ), unrepresented AS (
+        DELETE FROM archive_representation WHERE instance_id IN (SELECT id FROM gone)
+        RETURNING object_key, object_sha256, object_size
+    ), let_go AS (
+        INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid,
+            sha256, size, deleted_at, sweep_after, deleted_by)
+        SELECT object_key, '', '', '', object_sha256, object_size, statement_timestamp(),
+            statement_timestamp() + make_interval(secs => %(derived_grace)s), 'derived' FROM unrepresented
+        ON CONFLICT (object_key) DO NOTHING
+    ), untried AS (
+        DELETE FROM archive_transcodingattempt WHERE instance_id IN (SELECT id FROM gone)
     ), unvalued AS (
         DELETE FROM archive_extendedvalue AS v USING archive_extendedtag AS t
         WHERE t.level = 'instance' AND v.tag_id = t.id AND v.owner_id IN (SELECT id FROM gone)
     ), unfaulted AS (
         DELETE FROM archive_extendedtagerror WHERE sop_instance_uid IN (SELECT sop_instance_uid FROM gone)
+    ), unfound AS (
+        DELETE FROM archive_qualityfinding WHERE instance_id IN (SELECT id FROM gone)
     ), told AS (
         INSERT INTO archive_changefeedentry (action, study_instance_uid, series_instance_uid, sop_instance_uid)
         SELECT %(action)s, %(study)s, series_instance_uid, sop_instance_uid FROM gone
@@ -60,7 +73,7 @@ _GIVE_UP_DERIVED = """
     SELECT key, '', '', '', '', 0, statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s),
         'derived' FROM (
         SELECT object_key FROM archive_seriesdocument WHERE series_id = ANY(%(gone)s)
-        UNION SELECT thumbnail_key FROM archive_series WHERE id = ANY(%(touched)s) AND thumbnail_key <> ''
+        UNION SELECT object_key FROM archive_thumbnailpack WHERE series_id = ANY(%(gone)s)
     ) AS derived (key) ON CONFLICT (object_key) DO NOTHING
 """
 
@@ -69,13 +82,14 @@ _GIVE_UP_DERIVED = """
 class Deleted:
     """What a deletion took: instances, bytes of their objects, and whether the study itself is gone.
 
-    No instances where the same had been deleted before.
+    No instances where the same had been deleted before. ``patient`` is the key of the patient whose it was.
     """
 
     address: Address
     instances: int = 0
     bytes: int = 0
     study_gone: bool = False
+    patient: int | None = None
 
 
 def delete(scope: QuerySet[Study], address: Address, *, deleted_by: str, record: Callable[[Deleted], None]) -> Deleted:
@@ -114,7 +128,7 @@ def _delete(scope: QuerySet[Study], address: Address, deleted_by: str) -> Delete
     else:
         wishes += extended_refresh.wishes(study.pk)
     outbox.wish(wishes)
-    return Deleted(address, instances, size, study_gone)
+    return Deleted(address, instances, size, study_gone, study.patient_id)
 
 
 def _locked_series(study: Study, address: Address) -> list[int]:
@@ -133,6 +147,7 @@ def _take(address: Address, series: list[int], deleted_by: str) -> tuple[int, in
                 "instance": address.sop_instance_uid,
                 "study": address.study_instance_uid,
                 "grace": settings.PACS.delete_grace_days * 86_400,
+                "derived_grace": DERIVED_GRACE_SECONDS,
                 "by": deleted_by,
                 "action": DELETE,
             },
@@ -145,25 +160,27 @@ def _settle_series(touched: list[int]) -> list[Wish]:
     """Remove the series that are empty now, bring the others up to date; returns the tasks these need."""
     left, empty = recount_series(touched)
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_UP_DERIVED, {"grace": DERIVED_GRACE_SECONDS, "gone": empty, "touched": touched})
-    # The picture of a series may show what is gone; its document is made again, being of an older version.
-    Series.objects.filter(pk__in=left).update(thumbnail_key="")
+        cursor.execute(_GIVE_UP_DERIVED, {"grace": DERIVED_GRACE_SECONDS, "gone": empty})
+    # The picture of a series may show what is gone; its document is made again, being of an older version, and its
+    # packs of thumbnails without what is gone.
+    Series.objects.filter(pk__in=left).update(thumbnail_instance=None)
     MetadataFragment.objects.filter(series__in=empty).delete()
     SeriesDocument.objects.filter(series__in=empty).delete()
     extended_values.forget("series", empty)
     Series.objects.filter(pk__in=empty).delete()
-    pictured = Instance.objects.filter(series__in=left, frame_table__isnull=False).order_by()
     return [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in left] + [
-        Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY)
-        for pk in pictured.values_list("series_id", flat=True).distinct()
+        Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY) for pk in left
     ]
 
 
 def _is_remembered(scope: QuerySet[Study], address: Address) -> bool:
-    """Whether something at ``address`` was deleted and is not yet swept; only whoever may see all studies is told."""
+    """Whether something at ``address`` was deleted and is not yet swept; only whoever may see all studies is told, and
+    nobody of what was closed to them."""
     if not is_everything(scope):
         return False
     rows = DeletedObject.objects.filter(study_instance_uid=address.study_instance_uid)
+    if (hidden := untold(scope)) is not None:
+        rows = rows.exclude(study_instance_uid__in=hidden)
     if address.series_instance_uid is not None:
         rows = rows.filter(series_instance_uid=address.series_instance_uid)
     if address.sop_instance_uid is not None:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.conf import settings
 from django.db import OperationalError, connection, transaction
 from isal import igzip
 from psycopg.errors import SerializationFailure
 
 from archive import answers, extended_values, outbox, request_attributes
+from archive.at_rest_policy import OFF
 from archive.extended_declaration import ExtendedAttribute
 from archive.index_rows import (
     INSTANCE,
@@ -176,7 +178,6 @@ def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> 
             "number_of_series_related_instances": "0",
             "version": "0",
             "answer": "''",
-            "thumbnail_key": "''",
         },
         unless="study_id, series_instance_uid",
         returning="study_id, id",
@@ -321,7 +322,10 @@ def _write_news(created: Sequence[StoredObject]) -> None:
 
 def _wishes(created: Sequence[StoredObject], series: Mapping[SeriesKey, _Parent]) -> list[Wish]:
     touched = {series[o.series_key].id for o in created}
-    pictured = {series[o.series_key].id for o in created if o.parsed.frames}
-    return [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in sorted(touched)] + [
-        Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY) for pk in sorted(pictured)
-    ]
+    at_rest = settings.PACS.at_rest
+    framed = {series[o.series_key].id for o in created if o.parsed.frames and at_rest.transfer_syntax != OFF}
+    return (
+        [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in sorted(touched)]
+        + [Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY) for pk in sorted(touched)]
+        + [Wish(outbox.AT_REST, str(pk), at_rest.delay_seconds) for pk in sorted(framed)]
+    )

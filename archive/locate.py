@@ -1,14 +1,16 @@
 """From the UIDs of a URL to rows, within the caller's scope: what is outside it does not exist (``NotFound``)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.expressions import ArraySubquery
+from django.db.models import Func, OuterRef, Q, QuerySet, TextField, Value
+from django.db.models.functions import JSONObject
 
 from archive.errors import NotFound
-from archive.models import Instance, Series, Study
+from archive.models import Instance, QualityFinding, Representation, Series, Study
 from archive.study_scope import StudyScope
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
@@ -30,11 +32,25 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An instance in a further transfer syntax, as the row of its representation describes it."""
+
+    pk: int
+    transfer_syntax_uid: str
+    object_key: str
+    object_size: int
+    sha256: str  # hexadecimal
+    header_length: int
+    pixels: PixelDescription
+
+
+@dataclass(frozen=True, slots=True)
 class Located:
     """An instance as its row describes it: identity, where its bytes are, and its pixels."""
 
     pk: int
     series_pk: int
+    patient_id: str
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
@@ -46,6 +62,7 @@ class Located:
     created_at: datetime
     header_length: int
     pixels: PixelDescription | None
+    held: tuple[Held, ...] = ()
 
     @property
     def address(self) -> Address:
@@ -56,6 +73,7 @@ class Located:
 _FIELDS = (
     "pk",
     "series_id",
+    "series__study__patient__patient_id",
     "series__study__study_instance_uid",
     "series__series_instance_uid",
     "sop_instance_uid",
@@ -67,12 +85,34 @@ _FIELDS = (
     "created_at",
     "header_length",
     "pixels",
+    "held",
+)
+# One column of the same query: rows of representations cost no query of their own.
+_HELD = ArraySubquery(
+    Representation.objects.filter(instance=OuterRef("pk"))
+    .order_by("pk")
+    .values(
+        data=JSONObject(
+            pk="pk",
+            transfer_syntax_uid="transfer_syntax_uid",
+            object_key="object_key",
+            object_size="object_size",
+            sha256=Func("object_sha256", Value("hex"), function="encode", output_field=TextField()),
+            header_length="header_length",
+            pixels="pixels",
+        )
+    )
 )
 
 
-Model = TypeVar("Model", Study, Series, Instance)
+Model = TypeVar("Model", Study, Series, Instance, QualityFinding)
 # way to the study -> way to the series; None where rows are studies
-_TO_SERIES: Mapping[str, str | None] = {"pk": None, "study": "pk", "series__study": "series"}
+_TO_SERIES: Mapping[str, str | None] = {
+    "pk": None,
+    "study": "pk",
+    "series__study": "series",
+    "instance__series__study": "instance__series",
+}
 
 
 def within(rows: QuerySet[Model], scope: QuerySet[Study], path: str) -> QuerySet[Model]:
@@ -102,6 +142,11 @@ def is_everything(scope: QuerySet[Study]) -> bool:
     return is_unlimited(scope) or (isinstance(scope, StudyScope) and scope.everything)
 
 
+def untold(scope: QuerySet[Study]) -> QuerySet[Any] | None:
+    """The UIDs of deleted studies of which a scope of everything is not told; None where it is told of all."""
+    return scope.untold if isinstance(scope, StudyScope) else None
+
+
 def locate(scope: QuerySet[Study], address: Address) -> list[Located]:
     """The instances at ``address`` in series and instance order. Raises ``NotFound`` when there are none."""
     rows = Instance.objects.filter(series__study__study_instance_uid=address.study_instance_uid)
@@ -110,15 +155,28 @@ def locate(scope: QuerySet[Study], address: Address) -> list[Located]:
     if address.sop_instance_uid is not None:
         rows = rows.filter(sop_instance_uid=address.sop_instance_uid)
     rows = within(rows, scope, "series__study").order_by("series__series_number", "series_id", "instance_number", "id")
-    found = [_located(row) for row in rows.values_list(*_FIELDS)]
+    found = [_located(row) for row in rows.annotate(held=_HELD).values_list(*_FIELDS)]
     if not found:
         raise NotFound("nothing is stored under these UIDs")
     return found
 
 
+def patient_ids(found: Sequence[Located | Series]) -> list[str]:
+    """The Patient IDs of what was found, each once; a study has one, or none."""
+    ids = (each.patient_id if isinstance(each, Located) else each.study.patient.patient_id for each in found)
+    return list(dict.fromkeys(filter(None, ids)))
+
+
 def locate_by_pk(pk: int) -> Located:
     """One instance for the archive's own work, outside any caller's scope."""
-    return _located(Instance.objects.values_list(*_FIELDS).get(pk=pk))
+    return _located(Instance.objects.annotate(held=_HELD).values_list(*_FIELDS).get(pk=pk))
+
+
+def locate_many(pks: Sequence[int]) -> list[Located]:
+    """Those instances that are still there, in this order, for the archive's own work. One query."""
+    rows = Instance.objects.filter(pk__in=pks).annotate(held=_HELD).values_list(*_FIELDS)
+    found = {row[0]: row for row in rows}
+    return [_located(found[pk]) for pk in pks if pk in found]
 
 
 def locate_series(scope: QuerySet[Study], address: Address) -> list[Series]:
@@ -128,7 +186,8 @@ def locate_series(scope: QuerySet[Study], address: Address) -> list[Series]:
         rows = rows.filter(series_instance_uid=address.series_instance_uid)
     if address.sop_instance_uid is not None:
         rows = rows.filter(instances__sop_instance_uid=address.sop_instance_uid)
-    found = list(within(rows, scope, "study").select_related("study", "document").order_by("series_number", "id"))
+    rows = within(rows, scope, "study").select_related("study__patient", "document")
+    found = list(rows.order_by("series_number", "id"))
     if not found:
         raise NotFound("nothing is stored under these UIDs")
     return found
@@ -140,6 +199,7 @@ def _located(row: tuple[Any, ...]) -> Located:
     return Located(
         pk=named["pk"],
         series_pk=named["series_id"],
+        patient_id=named["series__study__patient__patient_id"],
         study_instance_uid=named["series__study__study_instance_uid"],
         series_instance_uid=named["series__series_instance_uid"],
         sop_instance_uid=named["sop_instance_uid"],
@@ -151,4 +211,5 @@ def _located(row: tuple[Any, ...]) -> Located:
         created_at=named["created_at"],
         header_length=named["header_length"],
         pixels=PixelDescription(**pixels) if pixels is not None else None,
+        held=tuple(Held(**each | {"pixels": PixelDescription(**each["pixels"])}) for each in named["held"]),
     )

@@ -13,8 +13,14 @@ from archive.extended_models import ExtendedTag as ExtendedTag
 from archive.extended_models import ExtendedTagError as ExtendedTagError
 from archive.extended_models import ExtendedValue as ExtendedValue
 from archive.extended_models import Reindex as Reindex
+from archive.quality_models import QualityFinding as QualityFinding
+from archive.representation_models import DroppedOriginal as DroppedOriginal
+from archive.representation_models import Representation as Representation
+from archive.representation_models import TranscodingAttempt as TranscodingAttempt
+from archive.representation_models import TranscodingPause as TranscodingPause
 from archive.search_indexes import number_orders, text_orders, trigrams
 from archive.study_scope import StudyScope
+from archive.thumbnail_models import ThumbnailPack as ThumbnailPack
 
 
 def _text(**options: object) -> "models.TextField[str, str]":
@@ -130,7 +136,9 @@ class Series(models.Model):
     number_of_series_related_instances = models.IntegerField(default=0)
     version = models.IntegerField(default=0)
     answer = models.TextField(default="{}")
-    thumbnail_key = models.TextField(default="", blank=True)
+    # Whose picture stands for the series, and how well: 0 an image, 1 a localizer, 2 what is no image.
+    thumbnail_instance = models.BigIntegerField(null=True, blank=True)
+    thumbnail_rank = models.SmallIntegerField(db_default=0)
     created_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
 

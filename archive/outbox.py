@@ -22,6 +22,7 @@ SWEEP = "sweep"
 EXTENDED_REINDEX = "extended_reindex"
 EXTENDED_REFRESH = "extended_refresh"
 EXTENDED_REMOVAL = "extended_removal"
+AT_REST = "at_rest"
 
 ATTEMPTS = 5
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long
@@ -70,6 +71,12 @@ _FAILED = """
         not_before = statement_timestamp() + attempts * %s * interval '1 second'
     WHERE id = %s AND generation = %s
 """
+# A task that gets on is not one that dies again and again, and it isn't sent again while it runs.
+_PROGRESS = """
+    UPDATE archive_outboxentry SET
+        attempts = LEAST(attempts, 1), not_before = statement_timestamp() + %s * interval '1 second'
+    WHERE kind = %s AND subject = %s AND NOT dead AND attempts > 0
+"""
 # What the task needs is away, which is not the task's fault.
 _POSTPONED = """
     UPDATE archive_outboxentry SET
@@ -95,6 +102,11 @@ def wish(wishes: Iterable[Wish]) -> None:
     if unique:
         columns = zip(*((w.kind, w.subject, float(w.delay)) for w in unique.values()), strict=True)
         _execute(_WISH, [list(column) for column in columns])
+
+
+def progress(kind: str, subject: str) -> None:
+    """Part of a long task is done, in the current transaction: what comes now has all its attempts again."""
+    _execute(_PROGRESS, [RESEND_SECONDS, kind, subject])
 
 
 def relay_once(send: Callable[[int], None], limit: int = 100) -> int:

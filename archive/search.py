@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,7 @@ from archive.matching import EMPTY, bounds, combined, condition, is_universal, m
 from archive.models import Instance, Series, Study
 from archive.ordering import KeyValue, Order
 from archive.part_counts import with_part_counts
+from archive.part_modalities import with_modalities
 from archive.request_attributes import item_condition
 from archive.time_zones import KEYWORD as OFFSET
 from archive.time_zones import Clock, period, read_offset, site_zone, with_sign
@@ -151,9 +153,9 @@ def _matching(query: SearchQuery, scope: QuerySet[Study]) -> QuerySet[Any]:
     if query.series_instance_uid is not None:
         rows = rows.filter(**{f"{ways['series']}series_instance_uid": query.series_instance_uid})
     conditions = _conditions(query, ways)
-    if query.modalities_in_study:
-        path = f"{ways['study']}modalities_in_study"
-        conditions.append(modality_condition(path, query.modalities_in_study, empty=query.empty, each=query.each))
+    if named := query.modalities_in_study:
+        of = partial(modality_condition, modalities=named, empty=query.empty, each=query.each)
+        rows = with_modalities(rows, scope, to_study, of, empty=query.empty and named == {EMPTY})
     if query.item_matches:
         conditions.append(item_condition(f"{ways['series']}pk", query.item_matches, empty=query.empty))
     for match in query.extended:

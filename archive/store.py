@@ -63,9 +63,12 @@ class Batching:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is in the archive under a SOP Instance UID: the hash of its object, and its study."""
+    """What is in the archive under a SOP Instance UID: the hash of what was received, and its study.
 
-    sha256: bytes
+    Where a representation took the place of that (``DroppedOriginal``), it may be sent again in either form.
+    """
+
+    hashes: frozenset[bytes]
     study_instance_uid: str
 
 
@@ -155,7 +158,8 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
         if not indexed.known <= there.keys():
             raise overtaken()
         there |= {
-            uid: _Known(fresh[uid].staged.sha256, fresh[uid].parsed.study_instance_uid) for uid in indexed.created
+            uid: _Known(frozenset([fresh[uid].staged.sha256]), fresh[uid].parsed.study_instance_uid)
+            for uid in indexed.created
         }
         results[:] = [
             item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, there, terms)
@@ -212,12 +216,15 @@ def _known_objects(uids: Iterable[str]) -> dict[str, _Known]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT i.sop_instance_uid, i.object_sha256, s.study_instance_uid FROM archive_instance i "
+            "SELECT i.sop_instance_uid, s.study_instance_uid, array_prepend(i.object_sha256, ARRAY("
+            "SELECT d.object_sha256 FROM archive_droppedoriginal d "
+            "WHERE d.sop_instance_uid = i.sop_instance_uid AND d.stored_sha256 = i.object_sha256)) "
+            "FROM archive_instance i "
             "JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id "
             "WHERE i.sop_instance_uid = ANY(%s)",
             [wanted],
         )
-        return {uid: _Known(bytes(sha256), study) for uid, sha256, study in cursor.fetchall()}
+        return {uid: _Known(frozenset(map(bytes, hashes)), study) for uid, study, hashes in cursor.fetchall()}
 
 
 def _settled(item: Received, first: bool, indexed: Indexed, there: dict[str, _Known], terms: Terms) -> Stored:
@@ -234,7 +241,7 @@ def _settled(item: Received, first: bool, indexed: Indexed, there: dict[str, _Kn
     if not terms.permitted(known.study_instance_uid, item.parsed.sop_class_uid):
         # That the UID exists in somebody else's study is none of the caller's business.
         return item.refused(NOT_AUTHORIZED, "you may not store this instance")
-    if item.staged.sha256 == known.sha256:
+    if item.staged.sha256 in known.hashes:
         return item.kept(duplicate=True)
     text = "a different object is stored under this SOP Instance UID (0008,0018); nothing was overwritten"
     return item.refused(DUPLICATE_SOP_INSTANCE, text)

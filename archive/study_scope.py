@@ -11,20 +11,23 @@ if TYPE_CHECKING:
 
 
 class StudyScope(models.QuerySet["Study"]):
-    """Studies, with two things more that a limit on studies can't say. Both stay when the queryset is refined.
+    """Studies, with things more that a limit on studies can't say. Both stay when the queryset is refined.
 
     ``everything``: these are all studies but for exceptions, so that whoever has this scope is told of what was
-    deleted, too. ``parts``: None, or the keys of studies of which some series are reached one by one, these series,
-    and the studies of which all are.
+    deleted, too, but for the UIDs that are ``untold``. ``parts``: None, or the keys of studies of which some series are
+    reached one by one, these series, and the studies of which all are.
     """
 
     everything: bool = False
+    untold: models.QuerySet[Any] | None = None
     parts: tuple[models.QuerySet[Any], models.QuerySet[Series], models.QuerySet[Study]] | None = None
 
-    def of_everything(self) -> StudyScope:
-        """The same studies, as the scope of somebody who may know of all that are not among them for a reason."""
+    def of_everything(self, untold: models.QuerySet[Any] | None = None) -> StudyScope:
+        """The same studies, as the scope of somebody who may know of all that are not among them for a reason, and of
+        what was deleted but for what has these UIDs.
+        """
         clone = self.all()
-        clone.everything = True
+        clone.everything, clone.untold = True, untold
         return clone
 
     def in_parts(
@@ -37,5 +40,5 @@ class StudyScope(models.QuerySet["Study"]):
 
     def _clone(self) -> Any:
         clone = super()._clone()  # type: ignore[misc]
-        clone.everything, clone.parts = self.everything, self.parts
+        clone.everything, clone.untold, clone.parts = self.everything, self.untold, self.parts
         return clone

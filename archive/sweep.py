@@ -16,7 +16,14 @@ from django.db import models, transaction
 from django.db.models.functions import Now
 
 from archive.errors import ArchiveUnavailable
-from archive.models import CommitmentRequest, DeletedObject, Instance, Series, SeriesDocument
+from archive.models import (
+    CommitmentRequest,
+    DeletedObject,
+    Instance,
+    Representation,
+    SeriesDocument,
+    ThumbnailPack,
+)
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError
 from audit import kinds
@@ -32,10 +39,12 @@ _ROWS = 200
 Item = TypeVar("Item")
 
 # Beginning of a key -> which columns may hold it. What begins otherwise is not ours to remove.
-HOLDERS: Mapping[str, tuple[type[models.Model], str]] = {
-    "instances/": (Instance, "object_key"),
-    "derived/metadata/": (SeriesDocument, "object_key"),
-    "derived/thumbnails/": (Series, "thumbnail_key"),
+HOLDERS: Mapping[str, Sequence[tuple[type[models.Model], str]]] = {
+    "instances/": [(Instance, "object_key")],
+    "derived/metadata/": [(SeriesDocument, "object_key")],
+    "derived/thumbnails/": [(ThumbnailPack, "object_key")],
+    # One that took the place of what was received is the instance's own.
+    "derived/transcoded/": [(Representation, "object_key"), (Instance, "object_key")],
 }
 
 
@@ -127,7 +136,7 @@ def _note_orphans(keys: Sequence[str], *, dry_run: bool) -> int:
 def _held(keys: Sequence[str]) -> set[str]:
     """Those of ``keys`` that a row points at, or of which we don't know what would."""
     held = {key for key in keys if not key.startswith(tuple(HOLDERS))}
-    for beginning, (model, column) in HOLDERS.items():
+    for beginning, (model, column) in ((each, holder) for each in HOLDERS for holder in HOLDERS[each]):
         own = [key for key in keys if key.startswith(beginning)]
         if own:
             held.update(model._default_manager.filter(**{f"{column}__in": own}).values_list(column, flat=True))

@@ -4,15 +4,16 @@ from collections.abc import Callable, Mapping
 
 from celery import shared_task
 
-from archive import extended_refresh, extended_reindex, extended_tags, metadata, outbox, pictures, sweep
+from archive import at_rest, extended_refresh, extended_reindex, extended_tags, metadata, outbox, sweep, thumbnail_task
 
 TASKS: Mapping[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
-    outbox.SERIES_THUMBNAIL: pictures.prepare_thumbnail,
+    outbox.SERIES_THUMBNAIL: thumbnail_task.prepare_thumbnails,
     outbox.SWEEP: sweep.sweep_recent,
     outbox.EXTENDED_REINDEX: extended_reindex.reindex,
     outbox.EXTENDED_REFRESH: extended_refresh.refresh,
     outbox.EXTENDED_REMOVAL: extended_tags.remove_values,
+    outbox.AT_REST: at_rest.transcode_series,
 }
 
 

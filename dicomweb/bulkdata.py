@@ -65,10 +65,10 @@ def send_bulk_value(view: DicomwebView, request: Request, located: Located, path
     if not chosen.multipart:
         known_by = validators(located, spoken, chosen.content_type)
         alone = single_part(request, payload, chosen.content_type, known_by)
-        view.record_read(request, address, instance_count=1, bytes=bytes_sent(alone), query=spoken)
+        view.record_read(request, address, [located], instance_count=1, bytes=bytes_sent(alone), query=spoken)
         return alone
     pieces = payload.open()
-    view.record_read(request, address, instance_count=1, bytes=payload.length, query=spoken)
+    view.record_read(request, address, [located], instance_count=1, bytes=payload.length, query=spoken)
     headers = [
         ("Content-Type", chosen.content_type),
         ("Content-Location", f"{dicomweb_root(request)}{address.path}/bulkdata/{path}"),

@@ -62,6 +62,7 @@ class RetrieveBulkDataSet(DicomwebView):
         self.record_read(
             request,
             address,
+            found,
             instance_count=len(found),
             bytes=sum(located.object_size for located in found),
             query="bulkdata",

@@ -30,9 +30,11 @@ from dicomweb.media_types import Representation
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchView
-from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
-from dicomweb.rendered_sets import PICTURES, RetrieveRenderedFrames, RetrieveRenderedSet
+from dicomweb.rendered import RetrieveRendered
+from dicomweb.rendered_media import ALL, PICTURES, SINGLE
+from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.stow import StoreView
+from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView, dicomweb_root
 from dicomweb.wado import RetrieveInstances
 from dicomweb.wado_uri import WadoUri
@@ -54,7 +56,6 @@ _VERBS = {
 _CHANGES = {"get": "Retrieve", "post": "Declare", "patch": "Change", "delete": "Remove"}
 _LEVELS: Sequence[Level] = ("patient", "study", "series", "instance")
 _DICOM = tuple(Representation("application/dicom", None, multipart) for multipart in (True, False))
-_PICTURES = tuple(Representation(name, None, multipart=False) for name in ("image/jpeg", "image/png", "image/gif"))
 _OCTETS = tuple(Representation("application/octet-stream", None, multipart) for multipart in (True, False))
 # What a door offers where its OpenAPI declaration names less.
 _OFFERED: Mapping[type, Sequence[Representation]] = {
@@ -65,11 +66,11 @@ _OFFERED: Mapping[type, Sequence[Representation]] = {
     RetrieveFrames: _OCTETS,
     RetrieveBulkData: _OCTETS,
     RetrievePixelData: _OCTETS[:1],
-    RetrieveRendered: _PICTURES,
-    RetrieveRenderedFrames: (*_PICTURES, *PICTURES),
+    RetrieveRendered: ALL,
+    RetrieveRenderedFrames: (*SINGLE, *PICTURES),
     RetrieveRenderedSet: PICTURES,
-    RetrieveThumbnail: _PICTURES[:1],
-    WadoUri: (*_PICTURES, _DICOM[1]),
+    RetrieveThumbnail: SINGLE[:1],
+    WadoUri: (*ALL, _DICOM[1]),
     ChangeFeed: (Representation("application/json", None, multipart=False),),
     LatestChange: (Representation("application/json", None, multipart=False),),
     Commitment: (JSON,),

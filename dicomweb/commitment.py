@@ -44,7 +44,10 @@ class Commitment(DicomwebView):
         self.negotiate(request, [_JSON])
         references = _references(request)
 
+        answered: list[Verdict] = []
+
         def write_down(verdicts: Sequence[Verdict]) -> None:
+            answered.extend(verdicts)
             kept = [v for v in verdicts if v.failure_reason is None]
             self.record(
                 request,
@@ -62,6 +65,8 @@ class Commitment(DicomwebView):
             render=response_of,
             record=write_down,
         )
+        if not answered:
+            self.record(request, query="storage commitment again")
         return json_response(result)
 
     @extend_schema(

@@ -5,6 +5,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 
 from access.authentication import principal_of
+from access.restrictions import remember_deleted
 from access.roles import Permission
 from archive.delete import Deleted, delete
 from archive.locate import Address
@@ -26,6 +27,8 @@ class DeleteView(DicomwebView):
 
         def write_down(deleted: Deleted) -> None:
             # A study is gone with its last instance (PS3.15 A.5.3.8); anything less is an access that deletes.
+            if deleted.study_gone and deleted.patient is not None:
+                remember_deleted(study, deleted.patient)
             self.event = kinds.DELETE if deleted.study_gone else kinds.DELETE_INSTANCES  # type: ignore[misc]
             self.record_read(
                 request, deleted.address, instance_count=deleted.instances, bytes=deleted.bytes, query="delete"

@@ -38,7 +38,7 @@ class RetrieveMetadata(DicomwebView):
         if instance is not None:
             document, count = metadata.instance_document(document, instance), 1
         document = document_without(document, self.withheld(request))
-        self.record_read(request, address, instance_count=count, bytes=len(document.gzipped), query="metadata")
+        self.record_read(request, address, found, instance_count=count, bytes=len(document.gzipped), query="metadata")
         return xml_response(metadata.objects_of(document)) if chosen == XML else _response(request, document)
 
 

@@ -38,9 +38,10 @@ from dicomweb.metadata import RetrieveMetadata
 from dicomweb.multipart import MultipartError
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchView
-from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
+from dicomweb.rendered import RetrieveRendered
 from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.stow import StoreView
+from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView
 from dicomweb.wado import RetrieveInstances
 from dicomweb.wado_uri import WadoUri
@@ -67,7 +68,6 @@ _BODY: Final = (exceptions.PermissionDenied, BodyAborted, UnsupportedMediaType, 
 _PARTS: Final = ("Accept-Ranges", "ETag", "Last-Modified", "Vary")
 _TAGS: Final = (exceptions.PermissionDenied, NotAcceptable)
 _OF_PARTS: Final = Answers((200, 206, 304), (*_READING, RangeNotSatisfiable), fields=_PARTS)
-_PICTURE: Final = Answers((200,), (*_READING, NotRenderable))
 _RENDERED: Final = Answers((200,), (*_READING, NotRenderable, InvalidQuery), fields=("Warning",))
 ANSWERS: Final[Mapping[tuple[type[DicomwebView], str], Answers]] = {
     (SearchView, "get"): Answers(
@@ -85,7 +85,7 @@ ANSWERS: Final[Mapping[tuple[type[DicomwebView], str], Answers]] = {
     (RetrieveRendered, "get"): _RENDERED,
     (RetrieveRenderedFrames, "get"): _RENDERED,
     (RetrieveRenderedSet, "get"): _RENDERED,
-    (RetrieveThumbnail, "get"): _PICTURE,
+    (RetrieveThumbnail, "get"): Answers(_OF_PARTS.statuses, (*_OF_PARTS.refusals, NotRenderable), fields=_PARTS),
     (WadoUri, "get"): Answers(_OF_PARTS.statuses, (*_OF_PARTS.refusals, NotRenderable)),
     (StoreView, "post"): Answers((200, 202, 409), (*_BODY, MultipartError, ArchiveFull), "DataSet"),
     (DeleteView, "delete"): Answers((204,), (exceptions.PermissionDenied, NotFound, ArchiveUnavailable)),

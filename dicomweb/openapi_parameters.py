@@ -7,6 +7,7 @@ from pydicom.datadict import keyword_for_tag
 
 from archive import request_attributes
 from archive.search import searchable
+from archive.thumbnails import LARGEST_EDGE
 from dicom.attributes import ATTRIBUTES, Attribute, Level, Matching
 from dicomweb.change_feed import DEFAULT_LIMIT, MOST, ChangeFeed, LatestChange
 from dicomweb.extended_tags import ExtendedTagErrors
@@ -14,6 +15,7 @@ from dicomweb.metadata import RetrieveMetadata
 from dicomweb.qido import SearchView
 from dicomweb.rendered import RetrieveRendered
 from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
+from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView
 from dicomweb.wado_uri import WadoUri
 
@@ -87,6 +89,9 @@ _QUERIES: Final[Mapping[type[DicomwebView], Mapping[str, tuple[str, Json]]]] = {
         "orderby": ("attributes to sort by, separated by commas, a - before descending ones", _TEXT),
         "count": ("tell the number of all answers in X-Total-Count", _FLAG),
         "after": ("go on behind a page: the token of its Link header", _TEXT),
+    },
+    RetrieveThumbnail: {
+        "viewport": (f"width,height in pixels, {LARGEST_EDGE} at most (PS3.18 8.3.5.2)", _PICTURE["viewport"][1])
     },
     RetrieveRendered: _PICTURE,
     RetrieveRenderedFrames: _PICTURE,

@@ -14,9 +14,10 @@ from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchInstances, SearchSeries
-from dicomweb.rendered import RetrieveRendered, RetrieveThumbnail
+from dicomweb.rendered import RetrieveRendered
 from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.studies import SeriesOrInstance, Studies, Study
+from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.wado_uri import WadoUri
 
 

@@ -23,8 +23,8 @@ from access.refusals import SILENT, Allowance, refusals
 from access.roles import Permission, Scope
 from access.trail import event
 from archive.errors import NotFound
-from archive.locate import Address, is_unlimited
-from archive.models import Study
+from archive.locate import Address, Located, is_unlimited, patient_ids
+from archive.models import Series, Study
 from audit import kinds
 from audit.frame_reads import record_frames
 from audit.kinds import EventKind, Outcome
@@ -34,12 +34,16 @@ from dicomweb.content_coding import coded
 from dicomweb.errors import BadRequest, NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
 
+Found = Sequence[Located | Series]
 # The answer to whoever may know of a study that a mark closes.
 CLOSED = "this study is restricted; whoever may open patients in an emergency can do so in the portal"
 # What UTF-8, which all text is answered in, is called in a `charset` parameter (PS3.18 8.8, Annex D).
 _UTF_8 = frozenset({"utf-8", "utf8", "iso_ir 192"})
 # Media types that a browser may show when an answer is opened by itself; everything else is saved.
-_SHOWN = ("application/dicom+json", "application/problem+json", "image/jpeg", "image/png", "image/gif")
+_SHOWN = (
+    *("application/dicom+json", "application/problem+json", "text/html", "text/plain"),
+    *("image/jpeg", "image/png", "image/gif", "image/webp", "image/avif"),
+)
 
 
 class _OwnNegotiation(BaseContentNegotiation):
@@ -91,13 +95,13 @@ class DicomwebView(APIView):
         """Leave this resource's event in the trail; it is durable when this returns, or inside the open transaction."""
         record([event(request._request, self.event, principal_of(request), **fields)])
 
-    def record_read(self, request: Request, address: Address, **fields: Any) -> None:
-        """The event of reading what is at ``address``: called before the first byte leaves."""
-        self.record(request, **_at(address), **fields)
+    def record_read(self, request: Request, address: Address, of: Found = (), **fields: Any) -> None:
+        """The event of reading what is at ``address``, ``of`` which this was found: before the first byte leaves."""
+        self.record(request, **_at(address, of), **fields)
 
-    def record_frames(self, request: Request, address: Address, frames: int, **fields: Any) -> None:
+    def record_frames(self, request: Request, address: Address, frames: int, of: Found = (), **fields: Any) -> None:
         """As ``record_read``, for one of many answers with frames: they are counted together."""
-        described = event(request._request, self.event, principal_of(request), **_at(address), **fields)
+        described = event(request._request, self.event, principal_of(request), **_at(address, of), **fields)
         record_frames(described, frames)
 
     def negotiate(self, request: Request, offers: Sequence[Representation]) -> Representation:
@@ -208,9 +212,10 @@ class DicomwebView(APIView):
         )
 
 
-def _at(address: Address) -> dict[str, Any]:
-    """Where an event happened."""
+def _at(address: Address, of: Found) -> dict[str, Any]:
+    """Where an event happened, and whose images it was about (PS3.15 A.5.3.6, A.5.3.7)."""
     return {
+        "patient_ids": patient_ids(of),
         "study_uids": [address.study_instance_uid],
         "series_uid": address.series_instance_uid or "",
         "instance_uid": address.sop_instance_uid or "",

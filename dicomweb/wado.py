@@ -13,11 +13,10 @@ from rest_framework.request import Request
 from access.authentication import principal_of
 from access.policy import may_download
 from access.roles import Permission
-from archive.errors import NotRenderable
 from archive.file_set import FileSet, file_set
 from archive.locate import Address, Located, locate
 from archive.retrieve import open_object
-from archive.transcoding import TARGETS, Transcoded, cannot_give, transcode
+from archive.transcoding import TARGETS, Transcoded, cannot_give, transcode, transcode_each
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
 from dicomweb.bodies import late_multipart, multipart_response
@@ -64,7 +63,7 @@ class RetrieveInstances(DicomwebView):
             return send_object(self, request, found[0], found[0].transfer_syntax)
         first = open_object(found[0]).open()
         self.record_read(
-            request, address, instance_count=len(found), bytes=sum(located.object_size for located in found)
+            request, address, found, instance_count=len(found), bytes=sum(located.object_size for located in found)
         )
         root = dicomweb_root(request)
         parts = [
@@ -81,7 +80,7 @@ class RetrieveInstances(DicomwebView):
         parts = _transcoded_parts(given, target, dicomweb_root(request))
         first = next(parts)
         size = sum(located.object_size for located in given)
-        self.record_read(request, address, instance_count=len(given), bytes=size, query=f"as {target.uid}")
+        self.record_read(request, address, given, instance_count=len(given), bytes=size, query=f"as {target.uid}")
         response = late_multipart(chain((first,), parts), DICOM)
         if len(given) < len(found):
             response.status_code = 206
@@ -90,11 +89,12 @@ class RetrieveInstances(DicomwebView):
         return response
 
     def _zip(self, request: Request, address: Address, found: Sequence[Located]) -> HttpResponseBase:
-        """A file-set of Part 10 files with its DICOMDIR."""
+        """A file-set of Part 10 files with its DICOMDIR, as on a medium: so it is an Export (PS3.15 A.5.3.4)."""
         files = file_set(found)
         first = open_object(found[0]).open()
         size = sum(located.object_size for located in found)
-        self.record_read(request, address, instance_count=len(found), bytes=size, query="zip")
+        self.event = kinds.EXPORT  # type: ignore[misc]
+        self.record_read(request, address, found, instance_count=len(found), bytes=size, query="zip")
         response = StreamingHttpResponse(write_zip(_members(files, found, first)), content_type=ZIP)
         response["Content-Disposition"] = 'attachment; filename="dicom.zip"'
         return response
@@ -107,7 +107,7 @@ def send_object(
     content_type = f"{DICOM}; transfer-syntax={target.uid}"
     if target == located.transfer_syntax:
         alone = single_part(request, open_object(located), content_type, validators(located))
-        view.record_read(request, located.address, instance_count=1, bytes=bytes_sent(alone), query=query)
+        view.record_read(request, located.address, [located], instance_count=1, bytes=bytes_sent(alone), query=query)
         return alone
     known_by = validators(located, content_type)
     made = transcode(located, target)
@@ -116,7 +116,8 @@ def send_object(
     else:
         alone = _unmeasured(request, made, content_type, known_by)
     size = bytes_sent(alone) or located.object_size
-    view.record_read(request, located.address, instance_count=1, bytes=size, query=f"{query} as {target.uid}".strip())
+    spoken = f"{query} as {target.uid}".strip()
+    view.record_read(request, located.address, [located], instance_count=1, bytes=size, query=spoken)
     return alone
 
 
@@ -145,21 +146,20 @@ def _offers(found: Sequence[Located]) -> list[Representation]:
 
 
 def _transcoded_parts(given: Sequence[Located], target: TransferSyntax, root: str) -> Iterator[OutPart]:
-    """Each made when its turn comes. One of several whose frames turn out to be damaged is given as stored, and says
-    so: by then nobody could be told that it is missing.
+    """Each in its turn. One of several whose frames turn out to be damaged is given as stored, and says so: by then
+    nobody could be told that it is missing.
     """
-    for located in given:
-        syntax = located.transfer_syntax
-        if syntax != target:
-            try:
-                made = transcode(located, target)
-            except NotRenderable:
-                if len(given) == 1:
-                    raise
-            else:
-                yield OutPart(_headers(located, target, root), made.length, made.pieces())
-                continue
-        yield OutPart(_headers(located, syntax, root), located.object_size, open_object(located).open())
+    each = transcode_each(given, target) if len(given) > 1 else [(given[0], _alone(given[0], target))]
+    for located, made in each:
+        if made is None:
+            syntax = located.transfer_syntax
+            yield OutPart(_headers(located, syntax, root), located.object_size, open_object(located).open())
+        else:
+            yield OutPart(_headers(located, target, root), made.length, made.pieces())
+
+
+def _alone(located: Located, target: TransferSyntax) -> Transcoded | None:
+    return transcode(located, target) if located.transfer_syntax != target else None
 
 
 def _members(files: FileSet, found: Sequence[Located], first: Iterator[bytes]) -> Iterator[Member]:

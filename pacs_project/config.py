@@ -22,6 +22,8 @@ from pydantic_settings import (
 
 from access.federation_settings import OidcConfig, TrustedIssuer, each_once
 from dicom.limits import Limits as DicomLimits
+from pacs_project.config_alerts import WebhookConfig
+from pacs_project.config_at_rest import AtRestConfig
 
 BASE = Path(__file__).resolve().parent.parent
 
@@ -55,8 +57,12 @@ class Limits(BaseModel):
     frames_per_request: int = 10_000
     pictures_per_request: int = Field(default=1_000, ge=1)
     picture_header_bytes: int = Field(default=64 << 20, ge=1)
-    decodings: int = Field(default=2, ge=1)
+    cine_frames: int = Field(default=600, ge=1)
+    cine_pixels: int = Field(default=128 << 20, ge=1 << 16)
+    decodings: int = Field(default=0, ge=0)
     decoding_wait_seconds: float = Field(default=30, ge=0)
+    codec_seconds: float = Field(default=20, gt=0)
+    codec_bytes: int = Field(default=2 << 30, ge=256 << 20)
     frame_cache_bytes: int = 64 << 20
     commitment_references: int = 10_000
     commitment_bytes: int = 4 << 20
@@ -102,6 +108,8 @@ class AuditConfig(BaseModel):
     lock_days: int | None = Field(default=None, ge=1)
     checkpoint_seconds: int = Field(default=60, ge=1)
     key: Path | None = None
+    years: int | None = Field(default=None, ge=6, description="what is older may be taken out; None: nothing ever")
+    archive: Path | None = Field(default=None, description="where the copies of what was taken out are written")
     frame_seconds: int = Field(default=60, ge=0, le=3600)
 
 
@@ -144,7 +152,8 @@ class Config(BaseSettings):
     )
     session_hours: int = 12
     emergency_hours: float = Field(default=4, gt=0, le=4, description="the longest that an emergency access may last")
-    alert_email: list[str] = Field(default=[], description="who is written to when an emergency access begins")
+    alert_email: list[str] = Field(default=[], description="who is written to when there is an alert")
+    alert_webhook: WebhookConfig = WebhookConfig()
     email_url: SecretStr = Field(
         default=SecretStr(""), description="smtp://user:password@host:587?tls=yes, or smtps:// for TLS from the start"
     )
@@ -158,6 +167,9 @@ class Config(BaseSettings):
     app_session_hours: int = Field(
         default=12, ge=1, le=720, description="hours that an app may act for a person before it has to ask again"
     )
+    picture_font: Path | None = Field(
+        default=None, description="font file for letters that pictures of reports lack otherwise, such as Chinese"
+    )
     time_zone: str = Field(default="", description="of studies that name none: IANA name or offset, such as +0100")
     debug: bool = False
     delete_grace_days: float = Field(default=7, ge=0, description="days in which a deletion can be taken back")
@@ -165,6 +177,7 @@ class Config(BaseSettings):
         default=False, description="storage commitment compares the SHA-256 of each object, not only its size"
     )
     limits: Limits = Limits()
+    at_rest: AtRestConfig = AtRestConfig()
     audit: AuditConfig = AuditConfig()
     syslog: SyslogConfig = SyslogConfig()
     oidc: OidcConfig = OidcConfig()

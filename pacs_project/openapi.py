@@ -7,6 +7,7 @@ from access.tokens import GRANT_TYPES
 from dicomweb import openapi
 from dicomweb.openapi_answers import headers, problem_response
 from pacs_project.refusals import REFUSALS
+from trail.openapi import paths as trail_paths
 
 Json = dict[str, Any]
 SECURITY: Final[list[Json]] = [{"token": []}, {"session": []}]
@@ -39,7 +40,7 @@ def complete(result: Json, **kwargs: Any) -> Json:
         if f"Problem{status}" not in found["responses"]
     }
     found["securitySchemes"]["client"] = {"type": "http", "scheme": "basic", "description": "RFC 6749 2.3.1"}
-    result["paths"] |= openapi.paths(SECURITY) | _TOKENS | _HEALTH
+    result["paths"] |= openapi.paths(SECURITY) | trail_paths(SECURITY, headers(())) | _TOKENS | _HEALTH
     for path, item in result["paths"].items():
         for method, operation in item.items():
             refused = {400, 408, 414, 431} | (set() if operation.get("security") == [] else {401})

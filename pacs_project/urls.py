@@ -10,6 +10,7 @@ from portal import consent
 from portal.api import Docs, WhoAmI
 from portal.emergency_api import EmergencyAccesses, OneEmergencyAccess
 from portal.health import livez, readyz
+from portal.quality_api import QualityFindings
 
 handler400 = "pacs_project.errors.bad_request"
 handler403 = "pacs_project.errors.forbidden"
@@ -36,6 +37,7 @@ urlpatterns = [
     path("api/whoami", WhoAmI.as_view(), name="whoami"),
     path("api/emergency-access", EmergencyAccesses.as_view(), name="api-emergencies"),
     path("api/emergency-access/<uuid:access>", OneEmergencyAccess.as_view(), name="api-emergency"),
+    path("api/quality/findings", QualityFindings.as_view(), name="api-quality-findings"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
 ]

@@ -15,7 +15,7 @@ BEGIN
     FOR guard IN
         SELECT t.tgrelid::regclass AS name, t.tgname FROM pg_trigger t LEFT JOIN pg_inherits i ON i.inhrelid = t.tgrelid
         WHERE coalesce(i.inhparent, t.tgrelid)::regclass::text
-              IN ('audit_accessevent', 'audit_sealedevent', 'audit_treenode')
+              IN ('audit_accessevent', 'audit_sealedevent', 'audit_treenode', 'audit_archivedpartition')
           AND t.tgname ~ 'keep_(rows|table)$'
     LOOP
         EXECUTE format('ALTER TABLE %s {} TRIGGER %I', guard.name, guard.tgname);

@@ -63,15 +63,46 @@ def matrix() -> str:
     rows = []
     for door in DOORS:
         for word in dict.fromkeys(door.rows.values()):
-            named = "<br>".join(
-                f"{method} `/{_template(route.partition(' (')[0])}`{''.join(route.partition(' (')[1:])}"
-                for line, answers in door.rows.items()
-                if answers == word
-                for method, _, route in [line.partition(" ")]
-            )
             answered = (i if i == o else f"{i} / {o}" for i, o in cells(word, door.nobody).values())
-            rows.append([named, *answered])
+            rows.append([_routes(door.rows, word), *answered])
     return table(["Route", *(column.replace("_", " ") for column in COLUMNS)], rows)
+
+
+def marked() -> str:
+    """What the routes about studies answer of one that is marked, from ``tests.access.matrix``."""
+    from tests.access.matrix import COLUMNS, DOORS, MARKED, marked_cells
+
+    rows = [
+        [_routes(door.rows, word), *marked_cells(word, door.nobody).values()]
+        for door in DOORS
+        for word in dict.fromkeys(door.rows.values())
+        if word in MARKED
+    ]
+    return table(["Route", *(column.replace("_", " ") for column in COLUMNS)], rows)
+
+
+def _routes(lines: Mapping[str, str], word: str) -> str:
+    """The lines of the matrix that have this word, one below the other."""
+    return "<br>".join(
+        f"{method} `/{_template(route.partition(' (')[0])}`{''.join(route.partition(' (')[1:])}"
+        for line, answers in lines.items()
+        if answers == word
+        for method, _, route in [line.partition(" ")]
+    )
+
+
+def at_rest() -> str:
+    """The policy of transcoding at rest as it is shipped, from ``archive.at_rest_policy``."""
+    from archive.at_rest_policy import table as policy
+    from pacs_project.config_at_rest import AtRestConfig
+
+    shipped = AtRestConfig()
+    rows = []
+    for row in policy(shipped.transfer_syntax, shipped.rows):
+        columns = (row.modalities, row.photometric, row.bits, row.sources)
+        stored = row.stored.name if row.stored else "stays as it is"
+        rows.append([*(" ".join(values).replace("*", "any") for values in columns), stored])
+    return table(["Modality", "Photometric interpretation", "Bits allocated", "Source", "Representation"], rows)
 
 
 def resources() -> str:
@@ -105,9 +136,8 @@ def attributes() -> str:
 
 
 def transfer_syntaxes() -> str:
-    """What is stored, how its frames leave, and what is written, from ``dicom`` and ``archive.transcoding``."""
-    from archive.transcoding import TARGETS
-    from dicom.codecs import DECODERS
+    """What is stored, how its frames leave, and what is done with them, from ``dicom.codecs``."""
+    from dicom.codecs import CODECS
     from dicom.transfer_syntaxes import BY_UID, OCTET_STREAM
 
     rows = (
@@ -115,12 +145,23 @@ def transfer_syntaxes() -> str:
             ts.name,
             f"`{ts.uid}`",
             f"`{ts.media_type}`" if ts.encapsulated else f"`{OCTET_STREAM}`, Explicit VR Little Endian",
-            "yes" if ts.uid in DECODERS else "no",
-            "yes" if ts in TARGETS else "no",
+            CODECS[ts.uid].support,
+            CODECS[ts.uid].reader,
+            CODECS[ts.uid].writer,
+            CODECS[ts.uid].note,
         ]
         for ts in BY_UID.values()
     )
-    return table(["Transfer syntax", "UID", "Frames without decoding", "Decoded", "Written"], rows)
+    head = ["Transfer syntax", "UID", "Frames without decoding", "Support", "Decoded by", "Written by", "Note"]
+    return table(head, rows)
+
+
+def findings() -> str:
+    """What is found wrong with images, from ``dicom.quality_codes``."""
+    from dicom.quality_codes import CODES
+
+    rows = ([f"`{code}`", said.severity, said.meaning, said.clause or "–"] for code, said in CODES.items())
+    return table(["Code", "Severity", "What was seen", "Clause"], rows)
 
 
 def status_codes() -> str:
@@ -144,9 +185,12 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "withheld": withheld,
     "matrix": matrix,
+    "marked": marked,
     "resources": resources,
     "attributes": attributes,
     "transfer-syntaxes": transfer_syntaxes,
+    "at-rest": at_rest,
+    "findings": findings,
     "status-codes": status_codes,
     "clauses": clauses,
 }

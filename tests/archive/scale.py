@@ -212,13 +212,13 @@ _SERIES_ROWS = """
     INSERT INTO archive_series (study_id, series_instance_uid, modality, series_number, series_description,
         performed_procedure_step_start_date, performed_procedure_step_start_time, body_part_examined,
         protocol_name, station_name, request_attributes, number_of_series_related_instances, version,
-        thumbnail_key, answer)
+        answer)
     SELECT s.id, uid, modality, CASE s.id % 200 WHEN 5 THEN NULL ELSE j END, description, day, clock, part, protocol,
         station, CASE WHEN s.id % 10 < 3 THEN '' ELSE format(
             '{"vr":"SQ","Value":[{"00080050":{"vr":"SH","Value":["%s"]},'
             '"00400009":{"vr":"SH","Value":["SP%s"]},"00401001":{"vr":"SH","Value":["RP%s"]}}]}',
             s.accession_number, lpad((s.id * 3 + j)::text, 8, '0'), lpad(s.id::text, 8, '0')) END,
-        @each, 1, '', format(@series_answer, uid, modality, description, day, clock, s.study_instance_uid, part,
+        @each, 1, format(@series_answer, uid, modality, description, day, clock, s.study_instance_uid, part,
             protocol, station)
     FROM archive_study s, generate_series(1, 1 + s.id % 3) AS j, LATERAL (
         SELECT s.study_instance_uid || '.' || j AS uid, pg_temp.mixed(s.id, 20 + j::int) AS r OFFSET 0) AS x, LATERAL (

@@ -124,7 +124,15 @@ def corpus() -> Corpus:
         jpeg_2000=_fresh("examples_jpeg2k.dcm"),
         implicit=_fresh("MR_small_implicit.dcm"),
         pdf=_stored(pdf),
-        report=_stored(make_data_set(SOPClassUID=BasicTextSRStorage, Modality="SR", **NO_PIXELS)),
+        report=_stored(
+            make_data_set(
+                SOPClassUID=BasicTextSRStorage,
+                Modality="SR",
+                ValueType="CONTAINER",
+                ContentSequence=[_text()],
+                **NO_PIXELS,
+            )
+        ),
     )
 
 
@@ -167,6 +175,13 @@ def _slice(number: int, **values: Any) -> Stored:
     ds.add_new(0x60000011, "US", 16)
     ds.add_new(0x60003000, "OW", bytes(24))
     return _stored(ds)
+
+
+def _text() -> Dataset:
+    """A content item of a report."""
+    item = Dataset()
+    item.RelationshipType, item.ValueType, item.TextValue = "CONTAINS", "TEXT", "No fracture."
+    return item
 
 
 def _stored(ds: Dataset) -> Stored:

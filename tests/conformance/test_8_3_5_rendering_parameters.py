@@ -25,18 +25,19 @@ def pixels(site: Site, stored: Corpus, query: str) -> NDArray[np.uint8]:
 
 
 @clause("8.3.5.1.1")
-def test_8_3_5_1_1_annotation_is_not_drawn_and_said_so(site: Site, stored: Corpus) -> None:
-    path = f"{stored.slices[0].path}/rendered"
+def test_8_3_5_1_1_annotation_is_drawn(site: Site, stored: Corpus) -> None:
+    path = f"{stored.slices[0].path}/rendered?viewport=320,240"
     plain = site.get(path, "image/png")
-    asked = site.get(f"{path}?annotation=patient,technique", "image/png")
-    assert asked.content == plain.content
-    assert asked.headers["Warning"].startswith("299 ")
-    assert "annotation values are not supported: patient, technique" in asked.headers["Warning"]
-    assert "Warning" not in plain.headers
-    rest = f"{stored.slices[0].series}/rendered?annotation=patient"
-    assert "patient" in site.get(rest, 'multipart/related; type="image/png"').headers["Warning"]
+    drawn = {words: site.get(f"{path}&annotation={words}", "image/png") for words in ("patient", "technique")}
+    assert len({plain.content, *(answer.content for answer in drawn.values())}) == 3
+    asked = site.get(f"{path}&annotation=patient,weather", "image/png")
+    assert asked.content == drawn["patient"].content
+    assert asked.headers["Warning"] == '299 Lightbox: "The following annotation values are not supported: weather"'
+    assert not any("Warning" in answer.headers for answer in (plain, *drawn.values()))
+    rest = f"{stored.slices[0].series}/rendered?annotation=weather"
+    assert "weather" in site.get(rest, 'multipart/related; type="image/png"').headers["Warning"]
     for value in ("", "1", "Pat%0D%0AX: y", "a b"):
-        problem_of(site.get(f"{path}?annotation={value}", "image/png"), 400)
+        problem_of(site.get(f"{path}&annotation={value}", "image/png"), 400)
 
 
 @clause("8.3.5.1.2")
@@ -96,15 +97,27 @@ def test_8_3_5_1_4_function_left_out_is_linear(site: Site, stored: Corpus) -> No
 
 
 @clause("8.3.5.1.5")
-def test_8_3_5_1_5_icc_profile_is_ignored(site: Site, stored: Corpus) -> None:
-    answer = site.get(f"{stored.slices[0].path}/rendered?iccprofile=srgb", "image/png")
-    assert "icc_profile" not in picture(answer).info
+def test_8_3_5_1_5_icc_profile(site: Site, stored: Corpus) -> None:
+    path = f"{stored.slices[0].path}/rendered"
+    embedded = {
+        choice: picture(site.get(f"{path}?iccprofile={choice}", "image/png")).info.get("icc_profile", b"")
+        for choice in ("no", "yes", "srgb", "adobergb", "rommrgb", "displayp3")
+    }
+    assert embedded.pop("no") == picture(site.get(path, "image/png")).info.get("icc_profile", b"") == b""
+    assert len(set(embedded.values())) == 5
+    assert all(profile[36:40] == b"acsp" for profile in embedded.values())
+    for value in ("cmyk", "SRGB", "x%0D%0Ay"):
+        problem_of(site.get(f"{path}?iccprofile={value}", "image/png"), 400)
 
 
 @clause("8.3.5.2")
-def test_8_3_5_2_thumbnails_have_their_own_size(site: Site, stored: Corpus) -> None:
-    answer = site.get(f"{stored.slices[0].path}/thumbnail?viewport=8,8", "image/jpeg")
-    assert max(picture(answer).size) == 256
+def test_8_3_5_2_viewport_of_a_thumbnail(site: Site, stored: Corpus) -> None:
+    path = f"{stored.slices[0].path}/thumbnail"
+    assert max(picture(site.get(path, "image/jpeg")).size) == 256
+    for edge in (8, 300):
+        assert max(picture(site.get(f"{path}?viewport={edge},{edge}", "image/jpeg")).size) == edge
+    for wrong in ("8", "0,8", "8,8,1,1,4,4", "1025,8"):
+        problem_of(site.get(f"{path}?viewport={wrong}", "image/jpeg"), 400)
 
 
 @clause("8.3.5.3", "10.4.1.1.7", "10.4.1.1.8", "K")

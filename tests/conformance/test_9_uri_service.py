@@ -107,8 +107,13 @@ def test_9_4_3_2_header_fields(site: Site, stored: Corpus) -> None:
 
 
 @clause("9.5.1.2.2")
-def test_9_5_1_2_2_annotation_is_ignored(site: Site, stored: Corpus) -> None:
-    assert ask(site, stored.slices[0], annotation="patient").content == ask(site, stored.slices[0]).content
+def test_9_5_1_2_2_annotation(site: Site, stored: Corpus) -> None:
+    size_of = {"rows": "240", "columns": "320"}
+    drawn = ask(site, stored.slices[0], annotation="patient", **size_of)
+    assert drawn.status_code == 200
+    assert drawn.content != ask(site, stored.slices[0], **size_of).content
+    problem_of(ask(site, stored.slices[0], annotation="a b"), 400)
+    problem_of(ask(site, stored.slices[0], annotation="patient", **DICOM), 400)
 
 
 @clause("9.5.1.2.3")
@@ -144,9 +149,17 @@ def test_9_5_1_2_6_window(site: Site, stored: Corpus) -> None:
 
 
 @clause("9.5.1.2.7")
-def test_9_5_1_2_7_presentation_states_are_ignored(site: Site, stored: Corpus) -> None:
-    answer = ask(site, stored.slices[0], presentationUID="1.2.3", presentationSeriesUID="1.2.4")
-    assert size(answer) == (16, 12)
+def test_9_5_1_2_7_presentation_states(site: Site, stored: Corpus) -> None:
+    """How they are applied is in tests/dicomweb/test_presented.py; here what is no such state, and what excludes it."""
+    image = stored.slices[0]
+    state = {"presentationUID": "1.2.3", "presentationSeriesUID": "1.2.4"}
+    problem_of(ask(site, image, **state), 404)
+    itself = {"presentationUID": image.ds.SOPInstanceUID, "presentationSeriesUID": image.ds.SeriesInstanceUID}
+    problem_of(ask(site, image, **itself), 400)
+    problem_of(ask(site, image, presentationUID="1.2.3"), 400)
+    problem_of(ask(site, image, presentationUID="x", presentationSeriesUID="1.2.4"), 400)
+    for more in ({"windowCenter": "1", "windowWidth": "2"}, {"region": "0,0,1,1"}, DICOM):
+        problem_of(ask(site, image, **state, **more), 400)
 
 
 @clause("9.5.2")

@@ -102,6 +102,10 @@ def test_every_media_type_of_a_picture_or_document_is_answered(technologist: Doo
         assert types, path
         for media_type in types:
             response = technologist.get(path.format(**uids)[1:], accept=media_type)
+            if path.endswith("{instance}/rendered") and not media_type.startswith("image/"):
+                # what reports, documents and videos are rendered as
+                assert response.status_code == 406, (path, media_type)
+                continue
             assert response.status_code == 200, (path, media_type)
             assert response["Content-Type"].startswith(media_type.partition(";")[0]), (path, media_type)
             asked += 1

@@ -115,6 +115,7 @@ def test_the_same_request_again(uids: list[str], technologist: Door) -> None:
     again = ask(technologist, transaction, module([*reversed(uids), uids[0]]))
     assert (again.status_code, again.content) == (200, first.content)
     assert AccessEvent.objects.filter(query="storage commitment").count() == 1
+    assert AccessEvent.objects.filter(query="storage commitment again").count() == 1
     assert CommitmentRequest.objects.count() == 1
     problem_of(ask(technologist, transaction, module(uids[:2])), 409)
     assert verdicts(ask(technologist, generate_uid(), module(uids))) == (uids[1:], {uids[0]: 0x0112})

@@ -101,6 +101,7 @@ def test_a_file_set(technologist: Door, study: dict[str, Any], tmp_path: Path, l
         assert entry.node.record_type == kind
     event = AccessEvent.objects.filter(query="zip").get()
     assert (event.instance_count, event.bytes) == (len(expected), sum(map(len, expected.values())))
+    assert (event.kind, event.patient_ids) == ("export", [str(loaded.find_values("PatientID")[0])])
 
 
 def test_what_objects_leave_empty(technologist: Door, tmp_path: Path) -> None:

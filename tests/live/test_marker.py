@@ -189,7 +189,9 @@ def test_the_marked_patient_is_only_where_it_belongs(live: LivePacs, tmp_path: P
         for number in range(3):
             assert store(live, sender, []).status_code in (200, 400), number
         assert eventually(lambda: any(b"LPUSH" in said for said in overheard.said)), "no task went to the broker"
-        assert eventually(lambda: live.query("SELECT count(*) FROM archive_series WHERE thumbnail_key <> ''") != [(0,)])
+        assert eventually(
+            lambda: live.query("SELECT count(*) FROM archive_series WHERE thumbnail_instance IS NOT NULL") != [(0,)]
+        )
         tasks = live.query("SELECT kind, subject, last_error FROM archive_outboxentry")
         told.texts["tasks left"] = repr(tasks).encode()
         told.texts["everything told to the broker"] = b"\n".join(overheard.said)
