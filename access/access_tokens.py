@@ -1,31 +1,27 @@
 """Who a bearer token of ``/oauth/token/`` stands for: a machine, or a person through an app. One query."""
 
 import hashlib
+from typing import Any
 
-from django.db.models import OuterRef, Q, Subquery
-from django.utils import timezone
+from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Now
 from oauth2_provider.models import get_access_token_model
 
 from access.held_roles import held, row_of_client, rows_of_people
 from access.models import AppSession, Client
 from access.principal import Principal
+from access.ready_query import ReadyQuery
 from access.smart import permissions_of
 from access.token_models import since_switched_on
 
 
-def token_principal(token: str) -> Principal | None:
-    """The principal of ``token``; None if it is unknown, expired or revoked, or whoever it stands for is switched off.
-
-    Roles are those of this moment; the scopes narrow them. A person's token counts while the session of the app is
-    open.
-    """
-    checksum = hashlib.sha256(token.encode()).hexdigest()
+def _of_token(checksum: str) -> QuerySet[Any, Any]:
     session = AppSession.objects.open().filter(external_id=OuterRef("refresh_token__token_family"))
     of_machine = Q(user=None, application__authorization_grant_type=Client.GRANT_CLIENT_CREDENTIALS)
-    found = (
+    found: QuerySet[Any, Any] = (
         get_access_token_model()
         .objects.filter(since_switched_on("application", "created"), token_checksum=checksum)
-        .filter(expires__gt=timezone.now(), application__is_active=True)
+        .filter(expires__gt=Now(), application__is_active=True)
         .annotate(
             session=Subquery(session.filter(user=OuterRef("user"), client=OuterRef("application")).values("pk")),
             patient=Subquery(session.values("patient")),
@@ -33,6 +29,7 @@ def token_principal(token: str) -> Principal | None:
             of_client=row_of_client("application"),
         )
         .filter(of_machine | Q(session__isnull=False))
+        .order_by("pk")
         .values(
             "scope",
             "patient",
@@ -43,8 +40,21 @@ def token_principal(token: str) -> Principal | None:
             "application__external_id",
             "application__name",
         )
-        .first()
     )
+    return found
+
+
+_OF_TOKEN = ReadyQuery(_of_token)
+
+
+def token_principal(token: str) -> Principal | None:
+    """The principal of ``token``; None if it is unknown, expired or revoked, or whoever it stands for is switched off.
+
+    Roles are those of this moment; the scopes narrow them. A person's token counts while the session of the app is
+    open.
+    """
+    checksum = hashlib.sha256(token.encode()).hexdigest()
+    found = _OF_TOKEN.first(checksum)
     if found is None:
         return None
     is_person = found["user__external_id"] is not None
