@@ -8,7 +8,7 @@ import gzip
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -74,6 +74,9 @@ def copy(part: Partition, folder: Path, signed: int) -> Copy:
     half = path.with_suffix(".half")
     positions: list[tuple[int, int]] = []
     events = 0
+    half.unlink(missing_ok=True)
+    # Whoever may look into the folder reads no patient's trail there.
+    half.touch(mode=0o600)
     with half.open("wb") as file, gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
         for position, leaf, text in _sealed(part):
             line = text.encode()
@@ -172,10 +175,11 @@ def archives(folder: Path | None = None) -> list[Archive]:
     return [Archive(row, folder or archive_folder()) for row in rows]
 
 
-def is_archived(position: int) -> bool:
-    """Whether the event at this place of the log was taken out. Raises DatabaseError."""
-    found = ArchivedPartition.objects.values_list("positions", flat=True)
-    return any(first <= position <= last for places in found for first, last in places)
+def archived(positions: Collection[int]) -> set[int]:
+    """Those of these places of the log whose events were taken out. Raises DatabaseError."""
+    rows = ArchivedPartition.objects.values_list("positions", flat=True) if positions else ()
+    spans = [(first, last) for places in rows for first, last in places]
+    return {position for position in positions if any(first <= position <= last for first, last in spans)}
 
 
 def archived_text(position: int) -> str | None:

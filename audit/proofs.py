@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection
 
 from audit import tree
-from audit.archives import archived_text, is_archived
+from audit.archives import archived, archived_text
 from audit.canonical import CANONICAL_SQL
 from audit.checkpoints import Checkpoint, PublicKey, read
 from audit.merkle import consistency_proof, inclusion_proof, is_consistent, leaf_hash, root_from_inclusion
@@ -38,7 +38,7 @@ def inclusion(sequence: int, place: Place, keys: Iterable[PublicKey]) -> dict[st
         cursor.execute(_EVENT, [sequence])
         row = cursor.fetchone()
     text = row[0] if row is not None else archived_text(position)
-    if text is None and is_archived(position):
+    if text is None and archived([position]):
         raise NoProof(f"event {sequence} lies in an archive that is not here; `audit_verify` names it")
     if text is None:
         raise TrailAltered(f"event {sequence} is gone")

@@ -15,7 +15,7 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.db.models.functions import Now
 
 from audit import tree
-from audit.archives import is_archived
+from audit.archives import archived
 from audit.companion import Companion
 from audit.messages import Source, Subject, audit_message
 from audit.models import AccessEvent, SealedEvent
@@ -104,8 +104,8 @@ class Sender(Companion):
         events = {event.pk: event for event in AccessEvent.objects.filter(sequence__in=[each for _, each in places])}
         subjects = self._subjects({uid for event in events.values() for uid in event.study_uids})
         # What was taken out into an archive is not sent to a receiver that comes later.
-        missing = [(position, sequence) for position, sequence in places if sequence not in events]
-        gone = [sequence for position, sequence in missing if not is_archived(position)]
+        missing = {position: sequence for position, sequence in places if sequence not in events}
+        gone = [missing[position] for position in sorted(missing.keys() - archived(missing))]
         if gone:
             log.error("THE ACCESS TRAIL WAS ALTERED: event %s is gone. Run audit_verify", gone[0])
         return [(position, self._framed(position, events.get(sequence), subjects)) for position, sequence in places]

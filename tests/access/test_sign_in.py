@@ -428,7 +428,7 @@ class TestCommands:
             assert visible_studies(principal).get() == study
             event = self.event("user_changed")
             assert event.study_uids == [study.study_instance_uid]
-            assert "2999-12-31T23:59:59" in event.outcome_description
+            assert "2999-12-31T23:59+00:00" in event.outcome_description
             assert self.run("grant_study", name, study.study_instance_uid, "--end") == "1 grants ended\n"
             assert not visible_studies(principal).exists()
             self.run("grant_study", name, study.study_instance_uid)

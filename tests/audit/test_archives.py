@@ -64,11 +64,13 @@ class TestOldMonths:
         assert not ArchivedPartition.objects.exists()
 
     def test_what_left_stays_provable(self, tmp_path: Path) -> None:
+        (tmp_path / "audit-archive").mkdir(mode=0o755)
         assert "3 events" in run("audit_partitions", "--detach")
         assert AccessEvent.objects.filter(recorded_at__year=2010).count() == 0
         assert PART not in [part.name for part in partitions()]
         row = ArchivedPartition.objects.get(name=PART)
         assert (row.events, row.positions) == (3, [[1, 2], [4, 4]])
+        assert (tmp_path / "audit-archive" / row.file).stat().st_mode & 0o077 == 0
         lines = gzip.decompress((tmp_path / "audit-archive" / row.file).read_bytes()).splitlines()
         assert [b'"request_id":"2010-03-' in line for line in lines] == [True] * 3
         told = AccessEvent.objects.filter(kind="configuration").order_by("sequence")

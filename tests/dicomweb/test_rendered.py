@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import struct
+import threading
 import time
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from archive.decoding import decoding
+from archive.decoding import decoding, places
 from archive.models import Instance
 from tests.dicomweb.conftest import Door, body_of
 from tests.dicomweb.objects import make_data_set, to_bytes
@@ -51,7 +51,7 @@ def picture(response: Any) -> Image.Image:
         ("image/jpeg", "JPEG"),
         ("image/png", "PNG"),
         ("image/gif", "GIF"),
-        ("image/webp, image/png;q=0.5", "PNG"),
+        ("image/webp, image/png;q=0.5", "WEBP"),
     ],
 )
 def test_a_picture_of_the_kind_asked_for(technologist: Door, accept: str | None, kind: str) -> None:
@@ -215,15 +215,28 @@ def test_a_viewport_larger_than_the_picture_enlarges_it_to_2048_at_the_most(tech
 def test_no_more_than_a_few_frames_are_decoded_at_a_time(technologist: Door, settings: Any) -> None:
     """Others wait, and after a while are told to come again (503)."""
     with_limits(settings, decoding_wait_seconds=0.05)
-    at_a_time = settings.PACS.limits.decodings
+    at_a_time = places()
     instance = stored_raw(technologist, packaged("MR_small_RLE.dcm"))
     native = 'multipart/related; type="application/octet-stream"; transfer-syntax=1.2.840.10008.1.2.1'
     asked = [("rendered", None), ("thumbnail", None), ("frames/1", native)]
-    with contextlib.ExitStack() as taken:
-        for _ in range(at_a_time):
-            taken.enter_context(decoding())
+    taken, enough = threading.Semaphore(0), threading.Event()
+
+    def hold() -> None:
+        with decoding():
+            taken.release()
+            enough.wait(120)
+
+    holders = [threading.Thread(target=hold) for _ in range(at_a_time)]
+    try:
+        for each in holders:
+            each.start()
+        assert all(taken.acquire(timeout=60) for _ in holders)
         for path, accept in asked:
             problem_of(technologist.get(f"{instance}/{path}", accept=accept), 503)
+    finally:
+        enough.set()
+        for each in holders:
+            each.join()
     for path, accept in asked * at_a_time * 2:
         assert technologist.get(f"{instance}/{path}", accept=accept).status_code == 200
 
@@ -231,7 +244,7 @@ def test_no_more_than_a_few_frames_are_decoded_at_a_time(technologist: Door, set
 def test_a_picture_that_fails_gives_its_place_back(technologist: Door, settings: Any) -> None:
     with_limits(settings, decoding_wait_seconds=0.05)
     broken = stored(technologist, PhotometricInterpretation="PALETTE COLOR")
-    for _ in range(settings.PACS.limits.decodings + 1):
+    for _ in range(places() + 1):
         problem_of(technologist.get(f"{broken}/rendered"), 406)
     picture(technologist.get(f"{stored(technologist)}/rendered"))
 
