@@ -22,6 +22,10 @@ Lightbox, a DICOMweb-first PACS.
   ./pacs doctor            find out what is wrong
   ./pacs audit verify      has anybody altered the access trail
          proof SEQUENCE | key | seal | partitions
+  ./pacs transcode         write what came uncompressed a second time, compressed without loss
+         --dry-run | --status | --all | --study UID | --verify | --pause | --resume
+  ./pacs bench             how fast it is, beside other servers; on throw-away installations
+         --orthanc --target NAME=URL[,TOKEN] --phases A,B --quick --out FILE.json
   ./pacs manage WORDS...   a management command of the product (manage help lists them)
   ./pacs test [WORDS...]   run the tests against real services; WORDS go to pytest
   ./pacs lint              style, types, import directions, scripts
@@ -110,6 +114,18 @@ def _audit(words: list[str]) -> int:
     return manage(layout(), [f"audit_{options.what}", *rest, *words[1:]])
 
 
+def _transcode(words: list[str]) -> int:
+    from standalone.commands import manage
+
+    return manage(layout(), ["transcode", *words])
+
+
+def _bench(words: list[str]) -> int:
+    from benchmarks.bench.command import main as bench
+
+    return bench(words)
+
+
 def _manage(words: list[str]) -> int:
     from standalone.commands import manage
 
@@ -141,6 +157,8 @@ COMMANDS = {
     "import": _import,
     "selftest": _selftest,
     "audit": _audit,
+    "bench": _bench,
+    "transcode": _transcode,
     "manage": _manage,
     "test": _test,
     "lint": _lint,

@@ -1,0 +1,1 @@
+"""`./pacs bench`: DICOMweb servers side by side, the answers checked, whatever they are made of."""
