@@ -31,8 +31,8 @@ log = logging.getLogger("archive.at_rest")
 INSTANCE_SECONDS = 600.0
 PAUSED_SECONDS = 60.0
 FULL_SECONDS = 3600.0
-# With a long queue each entry asks for a place so seldom that all together ask five times a second.
-ASK_SECONDS = 0.2
+# With a long queue each entry asks for a place so seldom that all together ask once a second.
+ASK_SECONDS = 1.0
 AT_ONCE = 0.0
 
 

@@ -121,6 +121,7 @@ class _Nursery:
             self._control.send(MESSAGE.pack(END, pid))
             return self._answer()
         except (OSError, _NoChild):
+            self.forget()  # an answer that comes late must not be taken for that to another question
             return -1
 
     def _answer(self) -> int:

@@ -13,9 +13,8 @@ from archive.errors import NotFound, NotRenderable
 from archive.frame_cache import FrameKey, frame_cache
 from archive.frames_ahead import ahead
 from archive.locate import Located
-from archive.models import Instance
 from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
-from archive.retrieve import little_endian
+from archive.retrieve import little_endian, of_their_objects
 from dicom import annotation
 from dicom.codecs import CODECS, DecodedFrame, decode_frame
 from dicom.described import recoded
@@ -265,7 +264,7 @@ def _span(ranges: Sequence[FrameRange]) -> int:
 
 def frame_tables(instances: Sequence[Located]) -> Tables:
     """The frame tables of several instances, by primary key: one look-up for ``frames_of`` each of them."""
-    return dict(Instance.objects.filter(pk__in=[each.pk for each in instances]).values_list("pk", "frame_table"))
+    return of_their_objects(instances, "frame_table", lambda parsed: parsed.frames.pack() if parsed.frames else None)
 
 
 def frames_of(instance: Located, tables: Tables | None = None) -> Frames:

@@ -1,14 +1,17 @@
 """The way out for whole objects and bulk values: found by an index look-up, read by range, sent as stored."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from archive.errors import NotFound
+from archive.errors import ArchiveUnavailable, NotFound
 from archive.locate import Located
 from archive.models import Instance
-from archive.payload import Payload, in_memory, inflated, read_range, stored
+from archive.payload import Payload, StoredSource, in_memory, inflated, read_range, stored
+from dicom.errors import DicomError
+from dicom.instance import ParsedInstance
+from dicom.part10 import parse
 
 # VR -> bytes of one value that change place between byte orders (PS3.5 7.3)
 _WORDS = {
@@ -28,8 +31,7 @@ def open_object(instance: Located) -> Payload:
 
 def open_bulk_value(instance: Located, path: str) -> Payload:
     """The value at ``path`` (``54000100/1/54001010``), little endian. Raises ``NotFound``."""
-    table: BulkTable | None = Instance.objects.values_list("bulk", flat=True).get(pk=instance.pk)
-    entry = (table or {}).get(path)
+    entry = bulk_tables([instance]).get(instance.pk, {}).get(path)
     if entry is None:
         raise NotFound("no bulk value at this place")
     return open_bulk_entry(instance, entry)
@@ -37,8 +39,31 @@ def open_bulk_value(instance: Located, path: str) -> Payload:
 
 def bulk_tables(instances: Iterable[Located]) -> Mapping[int, BulkTable]:
     """Where the bulk values of each instance lie, by its primary key; pixel data, which have frames, are not there."""
-    rows = Instance.objects.filter(pk__in=[each.pk for each in instances]).values_list("pk", "bulk")
-    return {pk: table or {} for pk, table in rows}
+    return {pk: table or {} for pk, table in of_their_objects(instances, "bulk", _bulk_table).items()}
+
+
+def of_their_objects(
+    instances: Iterable[Located], column: str, anew: Callable[[ParsedInstance], Any]
+) -> dict[int, Any]:
+    """What the rows of ``instances`` say of the objects that were located, by primary key.
+
+    A row may have another object by now (``archive.at_rest_dropping``); what lies where in the located one, which is
+    there for some time yet, is then read ``anew`` from itself. Raises ``ArchiveUnavailable``.
+    """
+    located = {each.pk: each for each in instances}
+    rows = Instance.objects.filter(pk__in=list(located)).values_list("pk", "object_key", column)
+    return {pk: value if key == located[pk].object_key else anew(_parsed(located[pk])) for pk, key, value in rows}
+
+
+def _parsed(instance: Located) -> ParsedInstance:
+    try:
+        return parse(StoredSource(instance.object_key, instance.object_size))
+    except DicomError as error:
+        raise ArchiveUnavailable("a stored object is damaged") from error
+
+
+def _bulk_table(parsed: ParsedInstance) -> BulkTable:
+    return {path: [bulk.vr, bulk.offset, bulk.length] for path, bulk in parsed.bulk.items()}
 
 
 def open_bulk_entry(instance: Located, entry: Sequence[Any]) -> Payload:

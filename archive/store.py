@@ -216,9 +216,10 @@ def _known_objects(uids: Iterable[str]) -> dict[str, _Known]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT i.sop_instance_uid, s.study_instance_uid, array_prepend(i.object_sha256, ARRAY("
-            "SELECT d.object_sha256 FROM archive_droppedoriginal d "
-            "WHERE d.sop_instance_uid = i.sop_instance_uid AND d.stored_sha256 = i.object_sha256)) "
+            "SELECT i.sop_instance_uid, s.study_instance_uid, ARRAY("
+            "WITH RECURSIVE same (sha256) AS (SELECT i.object_sha256 UNION SELECT d.object_sha256 "
+            "FROM archive_droppedoriginal d JOIN same ON d.stored_sha256 = same.sha256 "
+            "WHERE d.sop_instance_uid = i.sop_instance_uid) SELECT sha256 FROM same) "
             "FROM archive_instance i "
             "JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id "
             "WHERE i.sop_instance_uid = ANY(%s)",

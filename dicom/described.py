@@ -53,7 +53,9 @@ def described_bytes(frame: DecodedFrame, pixels: PixelDescription) -> bytes:
 
 
 def _every_bit(pixels: PixelDescription) -> PixelDescription:
-    if pixels.pixel_representation == 1 or pixels.bits_allocated == 1:
+    # Samples that lie higher up in their cells stay there: High Bit still says so.
+    lowest = pixels.high_bit == pixels.bits_stored - 1
+    if (pixels.pixel_representation == 1 and lowest) or pixels.bits_allocated == 1:
         return pixels
     return replace(pixels, bits_stored=pixels.bits_allocated, high_bit=pixels.bits_allocated - 1)
 

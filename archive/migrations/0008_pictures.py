@@ -1,6 +1,7 @@
 """Thumbnails of every instance, and findings about images.
 
-The objects of earlier thumbnails have no row any more and are swept.
+The objects of earlier thumbnails have no row any more and are swept: they are noted here, for the regular sweep finds
+by itself only what is of the last days.
 """
 
 from typing import ClassVar
@@ -14,6 +15,14 @@ from django.db.migrations.operations.base import Operation
 _NOW = django.db.models.functions.datetime.Now()
 _ID = models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")
 
+_GIVE_UP_EARLIER = """
+INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid, sha256, size,
+    deleted_at, sweep_after, deleted_by)
+SELECT DISTINCT thumbnail_key, '', '', '', ''::bytea, 0, statement_timestamp(),
+    statement_timestamp() + interval '1 day', 'derived' FROM archive_series WHERE thumbnail_key <> ''
+ON CONFLICT (object_key) DO NOTHING
+"""
+
 
 class Migration(migrations.Migration):
     dependencies: ClassVar = [
@@ -21,6 +30,7 @@ class Migration(migrations.Migration):
     ]
 
     operations: ClassVar[list[Operation]] = [
+        migrations.RunSQL(_GIVE_UP_EARLIER, migrations.RunSQL.noop),
         migrations.RemoveField("series", "thumbnail_key"),
         migrations.AddField("series", "thumbnail_instance", models.BigIntegerField(blank=True, null=True)),
         migrations.AddField("series", "thumbnail_rank", models.SmallIntegerField(db_default=0)),

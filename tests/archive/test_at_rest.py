@@ -42,6 +42,7 @@ from archive.models import (
 from archive.object_store import object_store
 from archive.quota import stored_bytes
 from archive.representations import forget, held_frames
+from archive.retrieve import open_bulk_value
 from archive.store import Batching, Stored, store
 from archive.sweep import sweep_all
 from archive.tasks import TASKS
@@ -568,6 +569,36 @@ def test_an_original_goes_only_by_policy_after_a_second_comparison(settings: Any
     )
     assert [s.failure_reason for s in undelete(data_sets[0].StudyInstanceUID)] == [None, None]
     assert set(Instance.objects.values_list("transfer_syntax_uid", flat=True)) == {JPEG_2000_LOSSLESS.uid}
+
+
+def test_who_located_an_instance_before_its_original_was_dropped_reads_the_original(settings: Any) -> None:
+    values = b"\1\2\3\4" * 2000
+    [ds] = data_sets = slices(1)
+    ds.add_new(0x00420011, "OB", values)
+    series = stored(data_sets)
+    [located] = locate(Study.objects.all(), Address(ds.StudyInstanceUID))
+    configure(settings, drop_originals=True, drop_after_days=0)
+    run_task(series)
+    assert DroppedOriginal.objects.get().object_key == located.object_key
+    frames = frames_of(located)
+    assert b"".join(frames.open(1, EXPLICIT_VR_LITTLE_ENDIAN).open()) == ds.PixelData
+    assert b"".join(open_bulk_value(located, "00420011").open()) == values
+    [anew] = locate(Study.objects.all(), Address(ds.StudyInstanceUID))
+    assert b"".join(open_bulk_value(anew, "00420011").open()) == values
+
+
+def test_what_was_received_is_known_again_after_two_replacements(settings: Any) -> None:
+    ds = make_data_set(Rows=ROWS, Columns=COLUMNS, PixelData=bytes(ROWS * COLUMNS) + smooth()[: ROWS * COLUMNS])
+    configure(settings, transfer_syntax="RLELossless", drop_originals=True, drop_after_days=0)
+    series = stored([ds])
+    run_task(series)
+    configure(settings, transfer_syntax="JPEG2000Lossless", rows=["* * * compressed -> JPEG2000Lossless"])
+    outbox.wish([outbox.Wish(outbox.AT_REST, str(series.pk))])
+    run_task(series)
+    assert DroppedOriginal.objects.count() == 2
+    assert [s.duplicate for s in store_all([to_bytes(ds)])] == [True]
+    other = make_data_set(SOPInstanceUID=ds.SOPInstanceUID, StudyInstanceUID=ds.StudyInstanceUID)
+    assert store_all([to_bytes(other)])[0].failure_reason is not None
 
 
 def sweep_keys() -> set[str]:

@@ -161,6 +161,21 @@ def test_a_nursery_that_is_lost_is_replaced() -> None:
     assert away(hostile.surroundings)["parent"] != seen["parent"]
 
 
+def test_a_nursery_that_answers_too_late_is_replaced() -> None:
+    codec_processes._close()
+    seen = away(hostile.surroundings)
+    [child] = [each for each in codec_processes._pool._idle if each.pid == seen["pid"]]
+    codec_processes._pool._idle.remove(child)
+    child.nursery._control.settimeout(0.1)
+    os.kill(seen["parent"], signal.SIGSTOP)
+    try:
+        assert child.end() == -1
+    finally:
+        os.kill(seen["parent"], signal.SIGCONT)
+    seen = away(hostile.surroundings)
+    assert seen["pid"] in [each.pid for each in codec_processes._pool._idle]
+
+
 def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     codec_processes._close()
     monkeypatch.setattr(sys, "executable", "/nowhere/python")

@@ -277,6 +277,17 @@ def test_few_bits_in_words_are_coded(uid: str, bits: int, signed: bool) -> None:
     numpy.testing.assert_array_equal(decode_frame(codestream, uid, pixels).array, array)
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_samples_in_the_high_bits_of_their_cells_stay_there(signed: bool) -> None:
+    native = (noise((33, 40), 12, signed=signed) << 4).astype("<i2" if signed else "<u2").tobytes()
+    pixels = replace(
+        GREY, rows=33, columns=40, bits_stored=12, bits_allocated=16, high_bit=15, pixel_representation=int(signed)
+    )
+    for uid in WRITTEN:
+        codestream = recoded(native, ts.EXPLICIT_VR_LITTLE_ENDIAN.uid, pixels, uid)
+        assert recoded(codestream, uid, pixels, ts.EXPLICIT_VR_LITTLE_ENDIAN.uid) == native
+
+
 def in_object(codestream: bytes, uid: str, pixels: PixelDescription) -> Dataset:
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
