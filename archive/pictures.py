@@ -18,6 +18,7 @@ from archive.frames import Frames, frames_of
 from archive.locate import Located
 from archive.presentation import PresentationReference, presentation_state
 from dicom.annotation import annotated
+from dicom.codecs import DecodedFrame
 from dicom.errors import DicomError
 from dicom.fitting import fitted
 from dicom.icc import colour_managed, profile_in
@@ -28,6 +29,8 @@ from dicom.rendering import Picture, Window, encode_picture, picture_of
 
 log = logging.getLogger("archive.pictures")
 Name = TypeVar("Name")
+# A large image takes minutes and gigabytes in these, and is given up before.
+_SLOW = frozenset(("image/webp", "image/avif"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def _otherwise(instance: Located, number: int | None, rendering: Rendering) -> b
     with _drawing(instance):
         picture = drawing_of(instance, rendering.withheld).draw(number, rendering.viewport)
         picture = fitted(picture, rendering.viewport, rendering.region)
-        return encode_picture(picture, rendering.media_type, rendering.quality)
+        return _encoded(picture, rendering)
 
 
 def _kept_or_drawn(kept: dict[int, bytes], instance: Located, number: int, rendering: Rendering) -> bytes:
@@ -114,7 +117,13 @@ def draw(frames: Frames, number: int, rendering: Rendering) -> bytes:
     """Frame ``number`` as a picture. Raises as ``render`` does."""
     with _drawing(frames.instance):
         picture, profile = picture_of_frame(frames, number, rendering)
-        return encode_picture(picture, rendering.media_type, rendering.quality, icc_profile=profile)
+        return _encoded(picture, rendering, profile)
+
+
+def _encoded(picture: Picture, rendering: Rendering, profile: bytes = b"") -> bytes:
+    if rendering.media_type in _SLOW:
+        return away(encode_picture, picture, rendering.media_type, rendering.quality, icc_profile=profile)
+    return encode_picture(picture, rendering.media_type, rendering.quality, icc_profile=profile)
 
 
 def picture_of_frame(frames: Frames, number: int, rendering: Rendering) -> tuple[Picture, bytes]:
@@ -127,23 +136,36 @@ def picture_of_frame(frames: Frames, number: int, rendering: Rendering) -> tuple
         header = frames.picture_header(number)
         state = presentation_state(frames, number, rendering.presentation) if rendering.presentation else None
         planes = _planes(frames, number, header, state)
-        # The graphics and the area of a state may need more time and memory than this process has to spare.
-        drawing = partial(away, picture_of) if state else picture_of
-        picture = drawing(
-            frame,
-            header,
-            window=rendering.window,
-            viewport=rendering.viewport,
-            region=rendering.region,
-            planes=planes,
-            presentation=state,
-        )
+        picture = _picture(frame, header, rendering, planes, state)
         if rendering.annotation:
             picture = annotated(picture, frames.annotation_header(number), rendering.annotation, rendering.withheld)
         if rendering.icc_profile not in ("", "no"):
             described = state.applied_to(header) if state else header
             return away(colour_managed, picture, profile_in(described), rendering.icc_profile)
         return picture, b""
+
+
+def _picture(
+    frame: DecodedFrame,
+    header: Dataset,
+    rendering: Rendering,
+    planes: tuple[OverlayPlane, ...],
+    state: PresentationState | None,
+) -> Picture:
+    if state is None:
+        return picture_of(
+            frame, header, window=rendering.window, viewport=rendering.viewport, region=rendering.region, planes=planes
+        )
+    # The graphics and the area of a state may need more time and memory than this process has to spare.
+    return away(
+        picture_of,
+        frame,
+        header,
+        window=rendering.window,
+        viewport=rendering.viewport,
+        planes=planes,
+        presentation=state,
+    )
 
 
 def _planes(frames: Frames, number: int, header: Dataset, state: PresentationState | None) -> tuple[OverlayPlane, ...]:

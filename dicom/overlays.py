@@ -44,10 +44,15 @@ class OverlayPlane:
         A filled region would hide what it points at.
         """
         placed = numpy.zeros((rows, columns), numpy.bool_)
-        bits = _outline(self.bits) if self.region_of_interest else self.bits
-        first_row, first_column = max(0, -self.top), max(0, -self.left)
+        row, column = max(0, -self.top), max(0, -self.left)
         top, left = max(0, self.top), max(0, self.left)
-        part = bits[first_row : first_row + max(0, rows - top), first_column : first_column + max(0, columns - left)]
+        height, width = max(0, rows - top), max(0, columns - left)
+        part = self.bits[row : row + height, column : column + width]
+        if self.region_of_interest:
+            # with the neighbours, where the plane has some: it may be far larger than the image
+            up, before = min(row, 1), min(column, 1)
+            around = self.bits[row - up : row + height + 1, column - before : column + width + 1]
+            part = _outline(around)[up : up + part.shape[0], before : before + part.shape[1]]
         if part.size:
             placed[top : top + part.shape[0], left : left + part.shape[1]] = part
         return placed
@@ -105,7 +110,7 @@ def _plane(header: Dataset, group: int, frame_number: int, cells: NDArray[Any] |
             return
         top, left = (int(each) for each in _value(header, group, ORIGIN) or (1, 1))
         kind, layer = _value(header, group, TYPE), str(_value(header, group, LAYER) or "")
-    except Exception:  # whatever pydicom raises for values that the archive keeps without reading them
+    except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
         return
     yield OverlayPlane(group, bits[:rows, :columns], top - 1, left - 1, kind == "R", layer)
 
@@ -128,7 +133,7 @@ def _separate(header: Dataset, group: int, frame_number: int, rows: int, columns
         data = numpy.frombuffer(data, numpy.uint16, len(data) // 2).byteswap().tobytes()
     part = numpy.frombuffer(data[start // 8 : (start + count + 7) // 8], numpy.uint8)
     bits = numpy.unpackbits(part, bitorder="little")[start % 8 : start % 8 + count]
-    return bits.reshape(rows, columns).astype(numpy.bool_)
+    return bits.reshape(rows, columns).view(numpy.bool_)
 
 
 def _embedded(header: Dataset, group: int, cells: NDArray[Any]) -> Bits | None:
@@ -145,7 +150,7 @@ def _is_embedded(header: Dataset, group: int) -> bool:
         return False
     try:
         allocated = _value(header, group, BITS_ALLOCATED)
-    except Exception:  # as in `_plane`
+    except Exception:  # noqa: BLE001 - as in `_plane`
         return False
     return isinstance(allocated, int) and allocated > 1
 

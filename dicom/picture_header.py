@@ -33,6 +33,7 @@ MAX_VALUE = 4 * 1024
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_PIXELS = 0x7FE00008
+_FRAME_TIME_VECTOR = 0x00181065  # a number for each frame
 _TABLE_VRS = frozenset((b"OB", b"OW", b"US", b"SS", vrs.SIGNED_OR_NOT))
 _PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
 
@@ -168,16 +169,23 @@ class _Walk:
         if undefined:
             return self._items(start, _inside(place, vr, stop))
         known = vrs.implicit_vr(tag) if vr == b"UN" else vr
-        most = MAX_OVERLAY if tag in _OVERLAY_DATA else MAX_TABLE if known in _TABLE_VRS else MAX_VALUE
+        table = known in _TABLE_VRS or tag == _FRAME_TIME_VECTOR
+        most = MAX_OVERLAY if tag in _OVERLAY_DATA else MAX_TABLE if table else MAX_VALUE
         if length <= most:
             coding = IMPLICIT_LITTLE if vr == b"UN" else place.coding
             if known == vrs.SIGNED_OR_NOT:
-                known = b"SS" if self.header.get("PixelRepresentation") == 1 else b"US"
+                known = b"SS" if self._is_signed() else b"US"
             value = self._window.read(start, length)
             found[tag] = RawDataElement(
                 BaseTag(tag), known.decode(), length, value, start, coding.implicit, coding.little_endian
             )
         return stop
+
+    def _is_signed(self) -> bool:
+        try:
+            return bool(self.header.get("PixelRepresentation") == 1)
+        except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
+            return False
 
     def _items(self, position: int, place: _Place, only: _Only | None = None) -> int:
         """Walk the items of a sequence, or fragments; the position behind them, or behind the only one that counts."""

@@ -105,13 +105,17 @@ def pixel_aspect(header: Dataset, frame_number: int) -> float:
     """
     for scope in scopes(header, frame_number, "PixelMeasuresSequence"):
         for keyword in ("PixelAspectRatio", "PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-            try:
-                ratio = ratio_of(scope.get(keyword))
-            except Exception:  # whatever pydicom raises for values that the archive keeps without reading them
-                continue
+            ratio = _ratio_in(scope, keyword)
             if ratio is not None:
                 return ratio
     return 1.0
+
+
+def _ratio_in(scope: Dataset, keyword: str) -> float | None:
+    try:
+        return ratio_of(scope.get(keyword))
+    except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
+        return None
 
 
 def ratio_of(pair: Any) -> float | None:

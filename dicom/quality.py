@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from struct import error as StructError
 from typing import Any
 
 import numpy
@@ -27,8 +26,6 @@ _SATURATED = 0.25
 # Kinds of images whose pixels have a size in the patient (PS3.3 C.7.6.2, C.7.6.16.2.1, C.8.11.4.1).
 _MEASURED = frozenset({"CT", "MR", "PT", "DX", "CR", "MG"})
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
-# What pydicom raises for values that the archive keeps without reading them.
-_ODD = (ArithmeticError, AttributeError, LookupError, NotImplementedError, StructError, TypeError, ValueError)
 _ONE_SAMPLE = frozenset({"MONOCHROME1", "MONOCHROME2", "PALETTE COLOR"})
 _THREE_SAMPLES = frozenset(
     {"RGB", "YBR_FULL", "YBR_FULL_422", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT", "XYB"}
@@ -242,7 +239,7 @@ def _value(item: Dataset, keyword: str) -> Any:
     """The value, ``None`` where there is none or pydicom can't make one of it."""
     try:
         return item.get(keyword)
-    except _ODD:
+    except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
         return None
 
 

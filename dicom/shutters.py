@@ -34,7 +34,7 @@ def shutter_of(scope: Dataset, rows: int, columns: int, aspect: float = 1.0) -> 
     """
     try:
         shapes = scope.get("ShutterShape") or ()
-    except Exception:  # whatever pydicom raises for values that the archive keeps without reading them
+    except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
         return None
     named = (shapes,) if isinstance(shapes, str) else tuple(shapes)
     covered = [bits for shape in named for bits in _covered(scope, str(shape), rows, columns, aspect)]
@@ -50,7 +50,7 @@ def presentation_colour(scope: Dataset) -> Colour:
         if lab is not None:
             return lab
         shade = min(255, max(0, round((first_number(scope, "ShutterPresentationValue") or 0) / 257)))
-    except Exception:  # as in `shutter_of`
+    except Exception:  # noqa: BLE001 - as in `shutter_of`
         shade = 0
     return (shade, shade, shade)
 
@@ -61,7 +61,7 @@ def _covered(scope: Dataset, shape: str, rows: int, columns: int, aspect: float)
         return
     try:
         yield covers(scope, rows, columns, aspect)
-    except Exception:  # as in `shutter_of`
+    except Exception:  # noqa: BLE001 - as in `shutter_of`
         return
 
 

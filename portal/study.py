@@ -51,7 +51,9 @@ def study_page(request: HttpRequest, study: str) -> HttpResponse:
     opened = set(within(series, _images(principal), "study").values_list("pk", flat=True))
     rows = within(series, scope, "study").order_by("series_number", "id")
     cards = [_card(each, opened=each.pk in opened) for each in rows[: SHOWN + 1]]
-    record([event(request, SEARCH, principal, rule="search", query="study page", study_uids=[study])])
+    # no rule of its own: of a patient who is open for an emergency it is that of the emergency
+    whose = [found.patient.patient_id] if found.patient.patient_id else []
+    record([event(request, SEARCH, principal, query="study page", study_uids=[study], patient_ids=whose)])
     context = {
         "row": study_row(found, policy.withheld(principal, Permission.SEARCH)),
         "cards": cards[:SHOWN],

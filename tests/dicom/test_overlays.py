@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from itertools import product
 from typing import Any
 
 import numpy
@@ -71,6 +72,28 @@ def test_frames_of_a_plane_belong_to_frames_of_the_image() -> None:
 def test_of_a_region_of_interest_its_outline_is_drawn() -> None:
     header = add_overlay(plain(), ["####", "####", "####", "...."], kind="R")
     assert marks(drawn(grey(4, 4), header)) == ["####", "#..#", "####", "...."]
+
+
+def test_the_outline_is_that_of_the_whole_region_wherever_the_image_ends() -> None:
+    rows = ["......", ".#####", ".#####", ".###.#", ".#####", ".#####"]
+    outline = ["......", ".#####", ".#..##", ".#.#.#", ".#..##", ".#####"]
+    for origin in product(range(-6, 4), range(-6, 4)):
+        shown, expected = (
+            marks(drawn(grey(3, 3), add_overlay(plain(), plane, origin, kind=kind)))
+            for plane, kind in ((rows, "R"), (outline, "G"))
+        )
+        assert shown == expected, origin
+
+
+def test_a_region_far_larger_than_the_image_takes_no_multiple_of_its_memory() -> None:
+    header = add_overlay(plain(), ["#"], kind="R")
+    header[0x60000010].value, header[0x60000011].value, header[0x60003000].value = 4096, 4096, b"\xff" * (1 << 21)
+    tracemalloc.start()
+    try:
+        assert marks(drawn(grey(3, 3), header)) == ["###", "#..", "#.."]
+        assert tracemalloc.get_traced_memory()[1] < 2 * 4096 * 4096
+    finally:
+        tracemalloc.stop()
 
 
 def test_bits_that_the_samples_leave_unused() -> None:

@@ -141,6 +141,14 @@ def test_odd_values_are_no_reason_to_fail() -> None:
     assert "pixel-spacing" in {each.code for each in header_findings(header, parsed.pixels, 1)}
 
 
+def test_a_sign_that_cannot_be_read_leaves_the_header() -> None:
+    data = to_bytes(make_data_set(**_SOUND, SmallestImagePixelValue=0, PixelRepresentation=0))
+    data = data.replace(b"\x28\x00\x03\x01US\x02\x00", b"\x28\x00\x03\x01FL\x02\x00")
+    data = data.replace(b"\x28\x00\x06\x01US\x02\x00\0\0", b"\x28\x00\x06\x01UN\0\0\x02\0\0\0\0\0")
+    header = read_picture_header(_Bytes(data), BY_UID["1.2.840.10008.1.2.1"], 1, CHECKED)
+    assert header.SmallestImagePixelValue == 0
+
+
 def test_the_table_says_all_of_each_code() -> None:
     for code, said in CODES.items():
         assert code == code.lower()

@@ -57,6 +57,16 @@ def test_pictures_of_every_media_type_look_the_same(technologist: Door, media_ty
     assert body_of(parts).count(b"Content-Type: " + media_type.encode()) == 1
 
 
+def test_what_takes_too_long_to_encode_is_given_up(technologist: Door, settings: Any) -> None:
+    noise = np.random.default_rng(7).integers(0, 256, 1 << 22, "u1")
+    ds = make_data_set(Rows=2048, Columns=2048, BitsAllocated=8, BitsStored=8, HighBit=7, PixelData=noise.tobytes())
+    instance = stored(technologist, to_bytes(ds))
+    with_limits(settings, codec_seconds=1)
+    problem = problem_of(technologist.get(f"{instance}/rendered?quality=100", accept="image/webp"), 406)
+    assert "seconds" in problem["detail"]
+    assert pixels(technologist.get(f"{instance}/rendered")).shape == (2048, 2048, 3)
+
+
 def frames_of(response: Any) -> list[tuple[int, int]]:
     """Of each frame of an animated GIF: how long it lasts in ms, and its first grey."""
     assert (response.status_code, response["Content-Type"]) == (200, "image/gif")
@@ -68,7 +78,7 @@ def frames_of(response: Any) -> list[tuple[int, int]]:
 
 def moving(door: Door, count: int = 6, **values: Any) -> str:
     """Frame n is grey of 20 times n."""
-    frames = np.repeat(np.arange(1, count + 1) * 20, 12 * 16).astype("<u2")
+    frames = np.repeat(np.arange(1, count + 1) * 20 % 65_536, 12 * 16).astype("<u2")
     ds, _ = native_frames(count)
     ds.PixelData, ds.WindowCenter, ds.WindowWidth = frames.tobytes(), 127.5, 256
     for keyword, value in values.items():
@@ -119,6 +129,14 @@ def test_a_moving_picture_is_bounded(technologist: Door, settings: Any) -> None:
     image = Image.open(io.BytesIO(body_of(response)))
     assert (image.n_frames, image.size) == (3, (8, 6))  # type: ignore[attr-defined]
     problem_of(technologist.get(f"{instance}/frames/1,2,3,4/rendered", accept="image/gif"), 400)
+
+
+def test_each_of_many_frames_has_its_own_time(technologist: Door, settings: Any) -> None:
+    """1,500 times take more room than other values of a header."""
+    with_limits(settings, cine_frames=3)
+    instance = moving(technologist, 1500, FrameTimeVector=[0, *["33.333"] * 1499], FrameTime=None)
+    shown = frames_of(technologist.get(f"{instance}/rendered", accept="image/gif"))
+    assert sum(duration for duration, _ in shown) == pytest.approx(50_000, abs=40)
 
 
 def test_a_million_frames_do_not_move(technologist: Door) -> None:

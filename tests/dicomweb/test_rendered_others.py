@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from access.models import CustomRole
+from archive import drawings
+from dicom.codecs import DecodedFrame
+from dicom.segmentation import Segmentation
 from tests.dicom.documents import (
     content,
     contours,
@@ -207,3 +211,24 @@ def test_video_leaves_as_it_is_stored_if_players_take_it(
     part = technologist.get(f"{instance}/rendered", range="bytes=4-11")
     assert (part.status_code, body_of(part)) == (206, codestream[4:12])
     problem_of(technologist.get(f"{instance}/rendered", accept="image/jpeg"), 406)
+
+
+def test_of_segments_as_large_as_can_be_few_are_laid_over_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty-four of the largest frames would take minutes."""
+    decoded: list[int] = []
+
+    class Few:
+        pixels, count = SimpleNamespace(rows=4, columns=5), 9
+
+        def decode(self, number: int) -> DecodedFrame:
+            decoded.append(number)
+            return DecodedFrame(np.ones((4, 5), np.uint8), "MONOCHROME2")
+
+    described = Segmentation("BINARY", 1, {}, list(range(1, 10)), [(0.0, 0.0, 0.0)] * 9)
+    segments = drawings._Segments(Few(), described)  # type: ignore[arg-type]
+    assert segments.draw(None, None).shape == (4, 5, 3)
+    assert decoded == list(range(1, 10))
+    decoded.clear()
+    monkeypatch.setattr(drawings, "_MOST_LAID_OVER", 45)
+    segments.draw(None, None)
+    assert decoded == [1, 2]

@@ -24,7 +24,7 @@ from archive.sweep import sweep_all
 from archive.tasks import TASKS
 from archive.thumbnails import LARGEST_EDGE
 from tests.dicomweb.conftest import Door, body_of
-from tests.dicomweb.objects import to_bytes
+from tests.dicomweb.objects import make_data_set, to_bytes
 from tests.dicomweb.pixels import native_frames, packaged
 from tests.dicomweb.reading import problem_of
 from tests.dicomweb.test_rendered import _REPORT, picture, stored
@@ -200,6 +200,17 @@ def test_a_full_pack_is_followed_by_another(technologist: Door, monkeypatch: pyt
         picture(technologist.get(f"{path}/thumbnail"))
 
 
+def test_packs_that_are_full_of_bytes_are_not_merged_again(technologist: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thumbnail_packs, "_SMALL_PACKS", 2)
+    monkeypatch.setattr(thumbnail_packs, "MOST_BYTES", 1)
+    a_series(technologist, 3)
+    prepare()
+    before = set(ThumbnailPack.objects.values_list("object_key", flat=True))
+    assert len(before) == 3
+    prepare()
+    assert set(ThumbnailPack.objects.values_list("object_key", flat=True)) == before
+
+
 def test_one_bad_instance_leaves_the_others_theirs(technologist: Door) -> None:
     study, series = generate_uid(), generate_uid()
     named = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
@@ -219,6 +230,17 @@ def test_one_bad_instance_leaves_the_others_theirs(technologist: Door) -> None:
     problem_of(technologist.get(f"{bad}/thumbnail"), 406)
     problem_of(technologist.get(f"{lost}/thumbnail"), 503)
     assert technologist.get(f"{report}/thumbnail").status_code in (200, 406)
+
+
+def test_a_value_that_is_none_of_its_kind_holds_up_no_series(technologist: Door) -> None:
+    """Two bytes as a number of four: pydicom has an error of its own for it."""
+    ds = make_data_set(PixelSpacing=[0.5, 0.5], SmallestImagePixelValue=0)
+    data = to_bytes(ds)
+    odd = data.replace(b"\x28\x00\x06\x01US\x02\x00", b"\x28\x00\x06\x01FL\x02\x00")
+    assert odd != data
+    assert technologist.store([odd]).status_code in (200, 202)
+    prepare()
+    assert list(thumbnail_packs.prepared(Series.objects.get().pk, 0).values()) == [True]
 
 
 def test_a_lost_pack_is_made_again(technologist: Door) -> None:

@@ -9,7 +9,13 @@ from django.db import connection
 from django.test import Client as Browser
 from django.test.utils import CaptureQueriesContext
 
+from access.acting import Acting
+from access.authentication import person
+from access.emergency import begin
+from access.marking import restrict
 from access.models import Grant, User
+from access.restriction_models import Mark
+from access.restrictions import marks
 from archive.models import Series, Study
 from audit.models import AccessEvent
 
@@ -48,7 +54,8 @@ def test_series_with_their_pictures(browser: Browser, make_person: MakePerson, m
     assert told == [f"CT, series {n}" for n in (1, 2, 3)], "nothing of the patient"
     assert "Axial &lt;2&gt;" in text
     assert "/viewer/viewer?StudyInstanceUIDs=1.2.3&amp;initialSeriesInstanceUID=1.2.3.2" in text
-    assert AccessEvent.objects.latest("sequence").study_uids == ["1.2.3"]
+    event = AccessEvent.objects.latest("sequence")
+    assert (event.study_uids, event.patient_ids, event.rule) == (["1.2.3"], ["PAT-7"], "")
     assert '<a href="/studies/1.2.3/"' in browser.get("/").content.decode()
 
 
@@ -69,6 +76,22 @@ def test_what_is_out_of_reach_is_not_there(browser: Browser, make_person: MakePe
     assert "Axial" in page(browser, granted.study_instance_uid)
     for uid in (other.study_instance_uid, "1.2.5", "x" * 70, "1.2%00", "..."):
         page(browser, uid, 404)
+
+
+def test_what_is_open_for_an_emergency_says_so_in_its_event(
+    browser: Browser, make_person: MakePerson, make_study: MakeStudy
+) -> None:
+    doctor = make_person("radiologist")
+    browser.force_login(doctor)
+    study = with_series(make_study("1.2.3"), 1)
+    restrict(study, Mark.VIP, "a well-known person")
+    marks.forget()
+    page(browser, "1.2.3", 404)
+    begun = begin(study.patient, "unconscious after an accident", 5, Acting(None, person(doctor, "")))
+    page(browser, "1.2.3")
+    event = AccessEvent.objects.latest("sequence")
+    assert event.rule == f"emergency:{begun.external_id}"
+    assert "unconscious" in event.purpose
 
 
 def test_queries_do_not_grow(browser: Browser, make_person: MakePerson, make_study: MakeStudy) -> None:
