@@ -187,16 +187,20 @@ def brightness(site: TrapPacs, resource: str, accept: str | None) -> float:
 
 
 def test_trap_25_what_has_no_picture_says_so(site: TrapPacs) -> None:
-    """PDF, report and video: never a 500."""
+    """A PDF of no pages, a plan, a video: never a 500. Reports and waveforms are drawn."""
     pdf = {"SOPClassUID": EncapsulatedPDFStorage, "EncapsulatedDocument": b"%PDF-1.4 %%EOF"}
     pdf |= {"MIMETypeOfEncapsulatedDocument": "application/pdf", "Modality": "DOC"} | NO_PIXELS
     stream = b"\0\0\0\x18ftypmp42" + bytes(1000)
     video: dict[str, Any] = {"NumberOfFrames": 25, "SOPClassUID": VideoEndoscopicImageStorage}
+    for drawn in ("reportsi.dcm", "waveform_ecg.dcm"):
+        path = site.store(written(fresh(drawn)))
+        for resource in ("thumbnail", "rendered"):
+            answer = site.get(f"{path}/{resource}", "image/jpeg", Origin=VIEWER)
+            assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/jpeg"), (drawn, answer.text)
+            assert answer.headers["Access-Control-Allow-Origin"] == VIEWER
     for data in (
         make_object(**pdf),
-        written(fresh("reportsi.dcm")),
         written(fresh("rtplan.dcm")),
-        written(fresh("waveform_ecg.dcm")),
         encapsulated([[stream]], MPEG4_HIGH_41.uid, **video)[0],
     ):
         path = site.store(data)

@@ -206,7 +206,7 @@ def test_on_every_screen(
         page.wait_for_selector("h1")
         look(f"administration-{name.replace('/', '-')}")
     page.locator("button", has_text="Start the review").press("Enter")
-    page.wait_for_selector("text=left, due")
+    page.wait_for_selector("text=left to decide")
     page.locator("summary").first.press("Enter")
     look("administration-review")
     page.goto(f"{live_server.url}/administration/emergencies/")
