@@ -8,7 +8,9 @@ from pydicom.datadict import keyword_for_tag
 from archive import request_attributes
 from archive.search import searchable
 from archive.thumbnails import LARGEST_EDGE
+from dicom.annotation import KEYWORDS
 from dicom.attributes import ATTRIBUTES, Attribute, Level, Matching
+from dicom.icc import CHOICES
 from dicomweb.change_feed import DEFAULT_LIMIT, MOST, ChangeFeed, LatestChange
 from dicomweb.extended_tags import ExtendedTagErrors
 from dicomweb.metadata import RetrieveMetadata
@@ -71,10 +73,26 @@ PATH: Final[Mapping[str, tuple[str, Json]]] = {
     ),
 }
 
+_EDGE: Final = "[1-9][0-9]{0,2}"
+_SIZE: Final = _text(rf"^{_EDGE},{_EDGE}$")
+_REGION: Final = rf"(,({_NUMBER})?){{0,2}}"
+_DRAWN: Final[Mapping[str, tuple[str, Json]]] = {
+    "annotation": (
+        "what is written over the picture (PS3.18 8.3.5.1.1)",
+        _text(rf"^({'|'.join(sorted(KEYWORDS))})(,({'|'.join(sorted(KEYWORDS))}))*$"),
+    ),
+    "presentationSeriesUID": ("with presentationUID: the series of that state", UID),
+    "presentationUID": ("with presentationSeriesUID: the state that the image is shown by", UID),
+}
 _PICTURE: Final[Mapping[str, tuple[str, Json]]] = {
-    "window": ("center,width,function (PS3.18 8.3.5.1.3)", _text(_WINDOW)),
-    "viewport": ("width,height in pixels (PS3.18 8.3.5.1.4)", _text(r"^[1-9][0-9]{0,3},[1-9][0-9]{0,3}$")),
+    "window": ("center,width,function (PS3.18 8.3.5.1.4)", _text(_WINDOW)),
+    "viewport": (
+        "width,height in pixels, then x,y of the region and its width,height (PS3.18 8.3.5.1.3)",
+        _text(rf"^{_EDGE},{_EDGE}{_REGION}$"),
+    ),
     "quality": ("of a lossy picture (PS3.18 8.3.5.1.2)", _whole(1, 100, default=90)),
+    "iccprofile": ("which colour profile is embedded (PS3.18 8.3.5.1.5)", {"type": "string", "enum": list(CHOICES)}),
+    **_DRAWN,
 }
 _METADATA: Final = ("with the metadata of what is stored", _FLAG)
 _SINCE: Final = _whole(0, 10**18 - 1, format="int64")
@@ -90,9 +108,7 @@ _QUERIES: Final[Mapping[type[DicomwebView], Mapping[str, tuple[str, Json]]]] = {
         "count": ("tell the number of all answers in X-Total-Count", _FLAG),
         "after": ("go on behind a page: the token of its Link header", _TEXT),
     },
-    RetrieveThumbnail: {
-        "viewport": (f"width,height in pixels, {LARGEST_EDGE} at most (PS3.18 8.3.5.2)", _PICTURE["viewport"][1])
-    },
+    RetrieveThumbnail: {"viewport": (f"width,height in pixels, {LARGEST_EDGE} at most (PS3.18 8.3.5.2)", _SIZE)},
     RetrieveRendered: _PICTURE,
     RetrieveRenderedFrames: _PICTURE,
     RetrieveRenderedSet: _PICTURE,
@@ -109,6 +125,7 @@ _QUERIES: Final[Mapping[type[DicomwebView], Mapping[str, tuple[str, Json]]]] = {
         "windowCenter": ("with windowWidth", {"type": "number"}),
         "windowWidth": ("with windowCenter", {"type": "number", "minimum": 1}),
         "imageQuality": ("of a lossy picture", _whole(1, 100, default=90)),
+        **_DRAWN,
         "anonymize": ("objects are not de-identified", {"type": "string", "enum": ["no"]}),
     },
     ChangeFeed: {
