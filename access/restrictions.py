@@ -12,6 +12,7 @@ from access.principal import Principal
 from access.restriction_models import DeletedStudy, Mark, Restriction
 from access.rights import Right
 from access.roles import Permission
+from archive.ready_query import ReadyQuery
 from archive.study_scope import StudyScope
 
 # One column: UIDs of studies.
@@ -88,6 +89,9 @@ def _grants(principal: Principal, rights: Iterable[Right]) -> QuerySet[Grant]:
     return held.active()
 
 
+_ANY: Final = ReadyQuery(lambda: Restriction.objects.active().values("pk"))
+
+
 class Marks:
     """Whether anything is marked at all. That something is, is asked anew each time; that nothing is, once a second."""
 
@@ -100,7 +104,7 @@ class Marks:
         if time.monotonic() < self._none_until:
             return False
         asked_at = time.monotonic()
-        found = Restriction.objects.active().exists()
+        found = _ANY.first() is not None
         with self._lock:
             self._none_until = 0.0 if found else asked_at + BELIEVED_SECONDS
         return found
