@@ -16,7 +16,8 @@ from access.models import Grant, GrantQuery, PhysicianName
 from access.principal import Limit, LimitKind, Principal
 from access.rights import Right
 from archive.models import Patient, Series, Study
-from archive.scope_sql import Placeholder, Written, written_pieces
+from archive.ready_query import Placeholder
+from archive.scope_sql import Written, written_pieces
 from archive.study_scope import ReadyScope, StudyScope
 
 KEPT: Final = 256

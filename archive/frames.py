@@ -14,8 +14,8 @@ from archive.frame_cache import FrameCache, FrameKey, frame_cache
 from archive.frames_ahead import ahead
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
-from archive.ready_query import PreparedSql
 from archive.retrieve import little_endian, of_their_objects
+from audit.prepared import PreparedSql
 from dicom import annotation
 from dicom.codecs import CODECS, DecodedFrame, decode_frame, is_coded_safely
 from dicom.described import recoded

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from archive.index_rows import INSTANCE, PATIENT, SERIES, STUDY, Column, select_values
 from archive.outbox import WISH
-from archive.ready_query import PreparedSql
 from archive.request_attributes import items_of
+from audit.prepared import PreparedSql
 
 PATIENT_VALUES, PATIENT_NAMES = select_values("p", "patient")
 STUDY_VALUES, STUDY_NAMES = select_values("s", "study")
@@ -89,9 +89,7 @@ _OF_INSTANCE = ("series_id bigint", "patient_mismatch bool", "of_study text", "o
 # Gives key and UID of each new instance: fewer than were given if somebody else was first with one of them.
 MEMBERS = PreparedSql(f"""
     WITH given AS MATERIALIZED (
-        SELECT * FROM {
-    _given(INSTANCE, "series_id bigint", "patient_mismatch bool", "of_study text", "of_series text", "place int")
-}
+        SELECT * FROM {_given(INSTANCE, *_OF_INSTANCE)}
     ), made AS (
         INSERT INTO archive_instance ({_names(INSTANCE)}, series_id, patient_mismatch)
         SELECT {_names(INSTANCE)}, series_id, patient_mismatch FROM given ORDER BY sop_instance_uid COLLATE "C"

@@ -22,7 +22,7 @@ from archive.models import Instance, MetadataFragment, Series, SeriesDocument
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from archive.payload import StoredSource
-from archive.ready_query import PreparedSql
+from audit.prepared import PreparedSql
 from dicom.errors import DicomError
 from dicom.part10 import BULKDATA_ROOT, parse
 

@@ -14,8 +14,6 @@ from django.db.models import Expression, QuerySet
 
 from audit.prepared import PreparedSql, Row
 
-__all__ = ["PreparedSql", "ReadyQuery", "Row"]
-
 
 class ReadyQuery:
     """A query of Django's that differs in some values from time to time.
@@ -46,7 +44,7 @@ class ReadyQuery:
         return _written(self._query())
 
     def _query(self) -> QuerySet[Any, Any]:
-        return self._build(*(_Placeholder(at) for at in range(len(inspect.signature(self._build).parameters))))
+        return self._build(*(Placeholder(at) for at in range(len(inspect.signature(self._build).parameters))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +57,7 @@ class _Written:
     converters: tuple[tuple[str, Any, tuple[Any, ...]], ...]
 
     def parameters(self, values: Sequence[Any]) -> list[Any]:
-        return [values[each.at] if isinstance(each, _Placeholder) else each for each in self.given]
+        return [values[each.at] if isinstance(each, Placeholder) else each for each in self.given]
 
     def named(self, row: Row) -> dict[str, Any]:
         found = dict(zip(self.names, row, strict=True))
@@ -69,7 +67,7 @@ class _Written:
         return found
 
 
-class _Placeholder(Expression):
+class Placeholder(Expression):
     """Stands where the value number ``at`` will."""
 
     def __init__(self, at: int) -> None:

@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from archive.matching import EMPTY, has_wildcard, is_universal, pattern
 from archive.models import RequestAttributes
-from archive.ready_query import PreparedSql
+from audit.prepared import PreparedSql
 
 SEQUENCE = "00400275"
 # What ingest keeps of each item (dicom.part10), and its column.

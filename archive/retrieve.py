@@ -9,7 +9,7 @@ import orjson
 from archive.errors import ArchiveUnavailable, NotFound
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, in_memory, inflated, read_range, stored
-from archive.ready_query import PreparedSql
+from audit.prepared import PreparedSql
 from dicom.errors import DicomError
 from dicom.instance import ParsedInstance
 from dicom.part10 import parse

@@ -15,6 +15,7 @@ from django.db.models import Expression, QuerySet
 from psycopg.sql import Literal
 
 from archive.models import Study
+from archive.ready_query import Placeholder
 from archive.study_scope import ReadyScope, StudyScope
 
 # A query and its parameters.
@@ -29,18 +30,6 @@ _NOTHING: Final[Sql] = ("SELECT NULL::bigint WHERE false", ())
 _GAP: Final = "\ue000{}\ue000"
 _FOR_A_PIECE: Final = re.compile("\ue000([a-z]+)\ue000")
 _PARAMETER: Final = re.compile("%%|%s")
-
-
-class Placeholder(Expression):
-    """Stands where the value number ``at`` will."""
-
-    def __init__(self, at: int) -> None:
-        super().__init__()
-        self.at = at
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        """``%s`` with itself as the parameter."""
-        return "%s", [self]
 
 
 class Piece(Expression):

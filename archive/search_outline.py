@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Q
 
-from archive.scope_sql import Placeholder
+from archive.ready_query import Placeholder
 
 # A connector, whether it is negated, and what it connects: outlines, and look-ups with the number of their values
 # (None for one that is bound whole, a constant in a tuple for one that is part of the SQL).

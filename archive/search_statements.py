@@ -25,7 +25,8 @@ from archive.locate import is_reached, lies_within
 from archive.models import Instance, Series, Study
 from archive.ordering import Order
 from archive.part_modalities import with_modalities
-from archive.scope_sql import PARTS, Piece, Pieces, Placeholder, Written, pieces_of, written
+from archive.ready_query import Placeholder
+from archive.scope_sql import PARTS, Piece, Pieces, Written, pieces_of, written
 from archive.search_outline import Outline, condition_of, outline
 from audit.bounded import bounded
 from audit.prepared import PreparedSql, Row

@@ -35,7 +35,7 @@ from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
 from archive.object_store.overlap import Beside
 from archive.object_store.port import ObjectStore
 from archive.quota import check_quota, without_room
-from archive.ready_query import PreparedSql
+from audit.prepared import PreparedSql
 
 __all__ = ["Batching", "Record", "Stored", "store"]
 

@@ -19,7 +19,7 @@ from archive.errors import ArchiveUnavailable
 from archive.models import DeletedObject, Instance, Series, ThumbnailPack
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
-from archive.ready_query import PreparedSql
+from audit.prepared import PreparedSql
 
 log = logging.getLogger("archive.thumbnails")
 

@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import orjson
 
+from benchmarks.database import started
+
 REPEAT: Final = 10
 _SERIES: Final = "1.2.826.0.1.3680043.8.498.9"
 _COST: Final = ("blocks", "web ms", "database ms")
@@ -56,7 +58,7 @@ def _measured(studies: int, folder: Path, stack: ExitStack) -> dict[str, tuple[f
     (folder / "data").mkdir()
     os.environ |= {
         "PACS_DATA": str(folder / "data"),
-        "PACS_DATABASE_URL": _started(folder, stack),
+        "PACS_DATABASE_URL": started(folder, stack),
         "DJANGO_SETTINGS_MODULE": "pacs_project.settings",
     }
     http = _filled(studies)
@@ -65,17 +67,6 @@ def _measured(studies: int, folder: Path, stack: ExitStack) -> dict[str, tuple[f
         costs = [_cost(ask) for _ in range(REPEAT + 2)][2:]
         found[name] = (min(c[0] for c in costs), min(c[1] for c in costs), min(c[2] for c in costs))
     return found
-
-
-def _started(folder: Path, stack: ExitStack) -> str:
-    from standalone.services.postgres import Postgres
-
-    postgres = Postgres(folder / "pg", folder / "s", log=folder / "pg.log", throw_away=True)
-    postgres.prepare()
-    postgres.launch()
-    stack.callback(postgres.stop)
-    postgres.wait_ready()
-    return postgres.url
 
 
 def _filled(studies: int) -> Any:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from benchmarks.database import started
+
 Measured = dict[str, list[float]]
 
 
@@ -35,22 +37,11 @@ def main() -> None:
         (folder / "data").mkdir()
         os.environ |= {
             "PACS_DATA": str(folder / "data"),
-            "PACS_DATABASE_URL": asked.database or _started(folder, stack),
+            "PACS_DATABASE_URL": asked.database or started(folder, stack),
             "DJANGO_SETTINGS_MODULE": "pacs_project.settings",
         }
         _fill(asked.studies, asked.instances_a_series)
         _print(_measured(asked.limit, asked.repeat))
-
-
-def _started(folder: Path, stack: ExitStack) -> str:
-    from standalone.services.postgres import Postgres
-
-    postgres = Postgres(folder / "pg", folder / "s", log=folder / "pg.log", throw_away=True)
-    postgres.prepare()
-    postgres.launch()
-    stack.callback(postgres.stop)
-    postgres.wait_ready()
-    return postgres.url
 
 
 def _fill(studies: int, instances_a_series: int) -> None:
