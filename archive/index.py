@@ -1,9 +1,8 @@
 """Making a batch of stored objects visible: one transaction for its rows, its news, its tasks and its record."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.conf import settings
 from django.db import OperationalError, connection, transaction
@@ -13,14 +12,15 @@ from psycopg.errors import SerializationFailure
 from archive import answers, extended_values, outbox, request_attributes
 from archive.at_rest_policy import OFF
 from archive.extended_declaration import ExtendedAttribute
+from archive.index_patients import Named, named_patients
 from archive.index_rows import (
     INSTANCE,
-    PATIENT,
     SERIES,
     STUDY,
     PatientKey,
     StoredObject,
     execute,
+    first_of,
     insert,
     place,
     select_values,
@@ -71,7 +71,7 @@ def index(objects: Sequence[StoredObject], record: Callable[[Indexed], None]) ->
 
 def _write(objects: Sequence[StoredObject]) -> Indexed:
     declared = extended_values.writable()
-    patients = _patients(objects)
+    patients = named_patients(objects)
     studies = _studies(objects, patients)
     series = _series(objects, studies)
     outcome = Indexed()
@@ -92,33 +92,16 @@ def overtaken() -> OperationalError:
     return error
 
 
-def _first_of(objects: Iterable[StoredObject], key: Callable[[StoredObject], Any]) -> list[StoredObject]:
-    """The first object to arrive of each key, in the order of the keys."""
-    firsts: dict[Any, StoredObject] = {}
-    for o in objects:
-        firsts.setdefault(key(o), o)
-    return [firsts[k] for k in sorted(firsts)]
-
-
-def _patients(objects: Sequence[StoredObject]) -> dict[PatientKey, int]:
-    key = "patient_id, issuer_of_patient_id, unidentified_study_uid"
-    firsts = _first_of(objects, lambda o: o.patient_key)
-    insert("archive_patient", PATIENT, firsts, unless=key, returning="id")
-    found = execute(
-        f"SELECT {key}, id FROM archive_patient WHERE ({key}) IN (SELECT * FROM {{rows}})",
-        ["text", "text", "text"],
-        [o.patient_key for o in firsts],
-    )
-    return {(a, b, c): pk for a, b, c, pk in found}
-
-
-def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, int]) -> dict[str, _Parent]:
-    firsts = _first_of(objects, lambda o: o.parsed.study_instance_uid)
+def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, Named]) -> dict[str, _Parent]:
+    firsts = first_of(objects, lambda o: o.parsed.study_instance_uid)
     insert(
         "archive_study",
         STUDY,
         firsts,
-        extra=[("patient_id", "bigint", [patients[o.patient_key] for o in firsts])],
+        extra=[
+            ("patient_id", "bigint", [patients[o.patient_key].patient for o in firsts]),
+            ("original_patient_id", "bigint", [patients[o.patient_key].original for o in firsts]),
+        ],
         constants={
             "modalities_in_study": "ARRAY[]::text[]",
             "number_of_study_related_series": "0",
@@ -155,7 +138,7 @@ def _place(objects: Sequence[StoredObject], unplaced: Mapping[str, int]) -> None
     naming = [o for o in objects if o.parsed.study_instance_uid in unplaced and place(o, "InstitutionName")]
     rows = [
         (unplaced[o.parsed.study_instance_uid], place(o, "InstitutionName"), place(o, "InstitutionalDepartmentName"))
-        for o in _first_of(naming, lambda o: o.parsed.study_instance_uid)
+        for o in first_of(naming, lambda o: o.parsed.study_instance_uid)
     ]
     if rows:
         execute(
@@ -167,7 +150,7 @@ def _place(objects: Sequence[StoredObject], unplaced: Mapping[str, int]) -> None
 
 
 def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> dict[SeriesKey, _Parent]:
-    firsts = _first_of(objects, lambda o: o.series_key)
+    firsts = first_of(objects, lambda o: o.series_key)
     study_ids = [studies[o.parsed.study_instance_uid].id for o in firsts]
     created = insert(
         "archive_series",
@@ -206,12 +189,12 @@ def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> 
 
 def _instances(
     objects: Sequence[StoredObject],
-    patients: Mapping[PatientKey, int],
+    patients: Mapping[PatientKey, Named],
     studies: Mapping[str, _Parent],
     series: Mapping[SeriesKey, _Parent],
     outcome: Indexed,
 ) -> dict[str, int]:
-    mismatches = [patients[o.patient_key] != studies[o.parsed.study_instance_uid].parent_id for o in objects]
+    mismatches = [patients[o.patient_key].patient != studies[o.parsed.study_instance_uid].parent_id for o in objects]
     created = insert(
         "archive_instance",
         INSTANCE,

@@ -5,7 +5,7 @@ with the batch. Rows are inserted and locked in key order, the same for every wr
 for each other instead of deadlocking.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,6 +129,14 @@ INSTANCE = [
     Column("bulk", "jsonb", _bulk),
     Column("answer", "text", lambda o: answers.instance_answer(o.parsed.values)),
 ]
+
+
+def first_of(objects: Iterable[StoredObject], key: Callable[[StoredObject], Any]) -> list[StoredObject]:
+    """The first object to arrive of each key, in the order of the keys."""
+    firsts: dict[Any, StoredObject] = {}
+    for o in objects:
+        firsts.setdefault(key(o), o)
+    return [firsts[k] for k in sorted(firsts)]
 
 
 def execute(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
