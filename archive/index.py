@@ -81,7 +81,7 @@ def _write(objects: Sequence[StoredObject]) -> Indexed:
     _write_fragments(created, ids, series)
     _write_extended(declared, created, ids, studies, series)
     _write_news(created)
-    outbox.wish(_wishes(created, series))
+    outbox.wish(_wishes(created, studies, series))
     return outcome
 
 
@@ -303,7 +303,9 @@ def _write_news(created: Sequence[StoredObject]) -> None:
         )
 
 
-def _wishes(created: Sequence[StoredObject], series: Mapping[SeriesKey, _Parent]) -> list[Wish]:
+def _wishes(
+    created: Sequence[StoredObject], studies: Mapping[str, _Parent], series: Mapping[SeriesKey, _Parent]
+) -> list[Wish]:
     touched = {series[o.series_key].id for o in created}
     at_rest = settings.PACS.at_rest
     framed = {series[o.series_key].id for o in created if o.parsed.frames and at_rest.transfer_syntax != OFF}
@@ -311,4 +313,5 @@ def _wishes(created: Sequence[StoredObject], series: Mapping[SeriesKey, _Parent]
         [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in sorted(touched)]
         + [Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY) for pk in sorted(touched)]
         + [Wish(outbox.AT_REST, str(pk), at_rest.delay_seconds) for pk in sorted(framed)]
+        + [Wish(outbox.RECONCILE, str(study.id)) for study in studies.values() if study.new_series]
     )

@@ -23,6 +23,7 @@ EXTENDED_REINDEX = "extended_reindex"
 EXTENDED_REFRESH = "extended_refresh"
 EXTENDED_REMOVAL = "extended_removal"
 AT_REST = "at_rest"
+RECONCILE = "reconcile"
 
 ATTEMPTS = 5
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long

@@ -139,6 +139,12 @@ def refresh(studies: Sequence[int]) -> None:
     outbox.wish([Wish(outbox.SERIES_METADATA, str(pk)) for pk in series])
 
 
+def look_for_orders(patient: Patient) -> None:
+    """Whatever is of the patient may now answer other orders."""
+    studies = Study.objects.filter(patient=patient).values_list("pk", flat=True)
+    outbox.wish(Wish(outbox.RECONCILE, str(pk)) for pk in studies)
+
+
 def note(row: Patient, changes: dict[str, tuple[str, str]], reason: str, moment: Moment) -> None:
     """Keep what was changed, from what to what, and by whom."""
     AttributeOverride.objects.bulk_create(

@@ -57,6 +57,8 @@ def apply(facts: PatientFacts, moment: Moment) -> PatientApplied:
     stale = patient.event_at is not None and moment.at < patient.event_at
     changed = _update(patient, facts, moment, stale=stale)
     studies = 0
+    if moved:
+        _regrouped(patient)
     if changed or moved:
         touched = rows.locked_studies(patient)
         rows.refresh(touched)
@@ -92,7 +94,7 @@ def merge(prior: Identifier, surviving: PatientFacts, moment: Moment) -> Patient
     moved = rows.locked_studies(retired)
     rows.move_studies(moved, survivor)
     rows.point(retired, survivor, Standing.MERGED, "merge", moment)
-    _corrected(survivor)
+    _regrouped(survivor)
     rows.refresh(moved)
     return _but(applied, studies=applied.studies + len(moved))
 
@@ -172,7 +174,7 @@ def change_identifier(old: Identifier, new: Identifier, moment: Moment) -> Patie
     alias = rows.add(old, patient, Standing.ALIAS)
     rows.came_under(studies, patient, alias)
     rows.note(patient, before, "change of identifier", moment)
-    _corrected(patient)
+    _regrouped(patient)
     rows.refresh(studies)
     return PatientApplied(patient.pk, changed=frozenset(before), studies=len(studies))
 
@@ -259,9 +261,11 @@ def _update(patient: Patient, facts: PatientFacts, moment: Moment, *, stale: boo
     return frozenset(changes) | newly
 
 
-def _corrected(patient: Patient) -> None:
+def _regrouped(patient: Patient) -> None:
+    """Other studies or identifiers are the patient's."""
     patient.corrected_at = timezone.now()
     patient.save(update_fields=["corrected_at"])
+    rows.look_for_orders(patient)
 
 
 def _hand_over(row: Patient, target: Patient | None, standing: Standing, moment: Moment) -> int:
@@ -272,7 +276,7 @@ def _hand_over(row: Patient, target: Patient | None, standing: Standing, moment:
     studies = rows.locked_studies(holder, original=None if holder.pk == row.pk else row)
     rows.point(row, target, standing, "move of identifier", moment)
     rows.move_studies(studies, owner)
-    _corrected(owner)
+    _regrouped(owner)
     rows.refresh(studies)
     return len(studies)
 

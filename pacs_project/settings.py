@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "audit",
     "archive",
     "access",
+    "worklist",
     "dicomweb",
     "portal",
     "administration",

@@ -8,7 +8,7 @@
 | A43 | ``archive.patients.move_identifier(identifier, to, moment) -> PatientApplied`` | ``PatientRefused`` |
 | A47 | ``archive.patients.change_identifier(old, new, moment) -> PatientApplied`` | ``PatientRefused`` |
 | PV1 | ``worklist.visits.apply(patient, facts, effect, moment) -> int`` (the visit) | nothing |
-| ORC, OBR, IPC | ``worklist.orders.apply(patient, facts, control, status, moment) -> OrderApplied`` | ``OrderRefused`` |
+| ORC, OBR | ``worklist.orders.apply(patient, facts, control, status, moment) -> OrderApplied`` | ``OrderRefused`` |
 
 Each runs in the caller's transaction. ``archive.patients.lock(identifiers)`` comes first, with all identifiers of the
 message, so that two messages about one patient come one after the other and none waits for another in a circle.
@@ -175,7 +175,7 @@ class ReportFacts:
 
 @dataclass(frozen=True, slots=True)
 class OrderApplied:
-    """What became of an order: its primary key and status, and whether it is new or nothing was left to do.
+    """What became of an order: its primary key and status, and whether it is new.
 
     ``cancelled_with_images``: it was to be cancelled, but has images; these stay, and so does the order.
     """
@@ -183,7 +183,6 @@ class OrderApplied:
     order: int
     status: str
     created: bool = False
-    repeated: bool = False
     cancelled_with_images: bool = False
 
 

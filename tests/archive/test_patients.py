@@ -1,17 +1,15 @@
-"""What becomes of a patient when a feed speaks of it, with studies in the index: updates, merges, moves, and late images."""
+"""What becomes of a patient when a feed speaks of it: updates, merges, moved identifiers, and images that come late."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from threading import Barrier
 from typing import Any
 
 import orjson
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from pydicom.uid import generate_uid
 
 from archive import patients
@@ -20,10 +18,13 @@ from archive.patient_facts import Identifier, Moment, PatientFacts, PatientRefus
 from archive.store import Batching, store
 from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_object
+from tests.worklist.making import at_once
 
 __all__ = ["flush_may_empty_the_trail"]
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
+# For what several workers do at once.
+committing = pytest.mark.django_db(transaction=True)
 
 BATCHING = Batching(instances=64, total_bytes=1 << 28, object_bytes=1 << 28)
 NOON = datetime(2025, 1, 10, 12, tzinfo=UTC)
@@ -159,6 +160,7 @@ def test_the_edges_of_merges() -> None:
     assert of(image(Identifier("777", "HOSP"))).patient_id == "123"
 
 
+@committing
 def test_chains_of_merges_name_the_last_survivor_at_once() -> None:
     studies = [image(C), image(B), image(A)]
     merge(C, B)
@@ -219,36 +221,23 @@ def test_links_are_notes() -> None:
     assert refused(lambda: patients.link(A, C, at())) is PatientRefusal.UNKNOWN_PATIENT
 
 
-def at_once(calls: Sequence[Callable[[], object]]) -> None:
-    start = Barrier(len(calls))
-
-    def run(call: Callable[[], object]) -> None:
-        try:
-            start.wait(60)
-            call()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(calls)) as workers:
-        list(workers.map(run, calls))
-
-
+@committing
 def test_feeds_that_speak_of_one_patient_at_once_make_one() -> None:
     at_once([lambda n=n: apply(A, OTHER, name=f"NAME^{n:02}", minutes=n) for n in range(8)])  # type: ignore[misc]
     patient = Patient.objects.get(merged_into=None)
     assert (patient.patient_name, Patient.objects.count()) == ("NAME^07", 2)
 
 
+@committing
 def test_images_that_come_while_their_patient_is_merged_away_are_the_survivors() -> None:
     for _ in range(3):
-        Study.objects.all()
         first, second = (Identifier(generate_uid()[-12:], "HOSP") for _ in range(2))
         apply(first)
         apply(second)
         uids = [generate_uid() for _ in range(4)]
         at_once(
             [
-                *(lambda uid=uid: image(second, StudyInstanceUID=uid) for uid in uids),  # type: ignore[misc]
+                *(lambda uid=uid, second=second: image(second, StudyInstanceUID=uid) for uid in uids),  # type: ignore[misc]
                 lambda first=first, second=second: merge(second, first),  # type: ignore[misc]
             ]
         )
