@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "administration",
     "trail",
     "viewer",
+    "hl7",
     "pacs_project",
 ]
 
@@ -175,6 +176,7 @@ API_PREFIXES = (
     "/share/",
     "/.well-known/",
     "/fhir/",
+    "/hl7/",
 )
 
 SESSION_ENGINE = "access.sessions"
