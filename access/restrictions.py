@@ -2,16 +2,18 @@
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from access.models import Grant
 from access.principal import Principal
 from access.restriction_models import DeletedStudy, Mark, Restriction
 from access.rights import Right
 from access.roles import Permission
+from archive.models import Study
 from archive.study_scope import StudyScope
 
 # One column: UIDs of studies.
@@ -71,8 +73,9 @@ def _open_to(grants: QuerySet[Grant], *, told: bool) -> Q:
 
 def _marked(marks: QuerySet[Restriction]) -> Q:
     by_uid = marks.filter(patient__isnull=True).values("study_instance_uid")
-    of_patients = marks.filter(patient__isnull=False).values("patient")
-    return Q(study_instance_uid__in=by_uid) | Q(patient__in=of_patients)
+    # What was closed under an identifier that a merge retired stays so: the whole person is.
+    persons = marks.filter(patient__isnull=False).values(person=Coalesce("patient__merged_into", "patient"))
+    return Q(study_instance_uid__in=by_uid) | Q(patient__in=persons)
 
 
 def _opened_by(grants: QuerySet[Grant]) -> Q:
@@ -88,10 +91,16 @@ def _grants(principal: Principal, rights: Iterable[Right]) -> QuerySet[Grant]:
     return held.active()
 
 
+def shown(studies: StudyScope, *, corrects: bool) -> StudyScope:
+    """``studies`` without those in quarantine, which only whoever ``corrects`` is shown (``worklist.reconcile``)."""
+    return studies if corrects or not quarantine.exist() else studies.filter(quarantined=False)
+
+
 class Marks:
     """Whether anything is marked at all. That something is, is asked anew each time; that nothing is, once a second."""
 
-    def __init__(self) -> None:
+    def __init__(self, anything: Callable[[], bool]) -> None:
+        self._anything = anything
         self._lock = threading.Lock()
         self._none_until = 0.0
 
@@ -100,7 +109,7 @@ class Marks:
         if time.monotonic() < self._none_until:
             return False
         asked_at = time.monotonic()
-        found = Restriction.objects.active().exists()
+        found = self._anything()
         with self._lock:
             self._none_until = 0.0 if found else asked_at + BELIEVED_SECONDS
         return found
@@ -111,4 +120,5 @@ class Marks:
             self._none_until = 0.0
 
 
-marks = Marks()
+marks = Marks(lambda: Restriction.objects.active().exists())
+quarantine = Marks(lambda: Study.objects.filter(quarantined=True).exists())

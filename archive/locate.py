@@ -9,6 +9,7 @@ from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Func, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.functions import JSONObject
 
+from archive.corrections import Correction, correction_column, correction_in
 from archive.errors import NotFound
 from archive.models import Instance, QualityFinding, Representation, Series, Study
 from archive.study_scope import StudyScope
@@ -63,6 +64,8 @@ class Located:
     header_length: int
     pixels: PixelDescription | None
     held: tuple[Held, ...] = ()
+    # What is given instead of what the object says; of instances for the archive's own work nothing is.
+    correction: Correction | None = None
 
     @property
     def address(self) -> Address:
@@ -155,7 +158,8 @@ def locate(scope: QuerySet[Study], address: Address) -> list[Located]:
     if address.sop_instance_uid is not None:
         rows = rows.filter(sop_instance_uid=address.sop_instance_uid)
     rows = within(rows, scope, "series__study").order_by("series__series_number", "series_id", "instance_number", "id")
-    found = [_located(row) for row in rows.annotate(held=_HELD).values_list(*_FIELDS)]
+    told = rows.annotate(held=_HELD, correction=correction_column("series__study"))
+    found = [_located(row, correction_in(column)) for *row, column in told.values_list(*_FIELDS, "correction")]
     if not found:
         raise NotFound("nothing is stored under these UIDs")
     return found
@@ -193,7 +197,7 @@ def locate_series(scope: QuerySet[Study], address: Address) -> list[Series]:
     return found
 
 
-def _located(row: tuple[Any, ...]) -> Located:
+def _located(row: Sequence[Any], correction: Correction | None = None) -> Located:
     named = dict(zip(_FIELDS, row, strict=True))
     pixels = named["pixels"]
     return Located(
@@ -212,4 +216,5 @@ def _located(row: tuple[Any, ...]) -> Located:
         header_length=named["header_length"],
         pixels=PixelDescription(**pixels) if pixels is not None else None,
         held=tuple(Held(**each | {"pixels": PixelDescription(**each["pixels"])}) for each in named["held"]),
+        correction=correction,
     )

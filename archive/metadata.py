@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from isal import igzip
 
+from archive.corrections import as_stored, corrected_text, correction_of
 from archive.errors import ArchiveUnavailable, NotFound
 from archive.models import Instance, MetadataFragment, Series, SeriesDocument
 from archive.object_store import object_store
@@ -167,7 +168,8 @@ def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
         yield from _parsed_again(row.instance_ids)
         return
     lines = _moved(text, row.root, BULKDATA_ROOT)[1:-1].split(_SEPARATOR)
-    yield from zip(row.instance_ids, lines, strict=True)
+    for pk, line in zip(row.instance_ids, lines, strict=True):
+        yield pk, as_stored(line, row.corrected)
 
 
 def _parsed_again(instance_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
@@ -187,7 +189,8 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
     goes last: a reader who still holds its key looks the row up again.
     """
     with transaction.atomic():
-        version = Series.objects.select_for_update().values_list("version", flat=True).get(pk=series.pk)
+        locked = Series.objects.select_for_update(of=("self",)).select_related("study__patient").get(pk=series.pk)
+        version, correction = locked.version, correction_of(locked.study)
         fragments = list(MetadataFragment.objects.filter(series=series).order_by("id"))
     try:
         lines = dict(_lines_of(old))
@@ -197,7 +200,7 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
         order = Instance.objects.filter(series=series, pk__in=list(lines)).order_by("instance_number", "id")
         ids = list(order.values_list("pk", flat=True))
         root = public_dicomweb_root()
-        text = b"[" + _SEPARATOR.join(lines[pk] for pk in ids) + b"]"
+        text = b"[" + _SEPARATOR.join(corrected_text(lines[pk], correction) for pk in ids) + b"]"
         gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
         key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
         object_store().put(key, gzipped)
@@ -219,6 +222,7 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
                     "object_size": len(gzipped),
                     "root": root,
                     "etag": _digest(gzipped),
+                    "corrected": correction.moment if correction else "",
                 },
             )
             MetadataFragment.objects.filter(pk__in=[f.pk for f in fragments]).delete()

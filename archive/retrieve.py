@@ -1,4 +1,4 @@
-"""The way out for whole objects and bulk values: found by an index look-up, read by range, sent as stored."""
+"""The way out for bulk values: found by an index look-up, read by range, sent as stored."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -22,11 +22,6 @@ _WORDS = {
 
 # path -> VR, offset, length
 BulkTable = dict[str, list[Any]]
-
-
-def open_object(instance: Located) -> Payload:
-    """The Part 10 object byte for byte as it was received."""
-    return stored(instance.object_key, 0, instance.object_size)
 
 
 def open_bulk_value(instance: Located, path: str) -> Payload:

@@ -231,3 +231,4 @@ def nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(restrictions, "BELIEVED_SECONDS", 3600.0)
     monkeypatch.setattr(restrictions.marks, "_none_until", math.inf)
+    monkeypatch.setattr(restrictions.quarantine, "_none_until", math.inf)

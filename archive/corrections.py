@@ -1,0 +1,165 @@
+"""What is given instead of what objects say: stored bytes stay as they came, what leaves is corrected (PS3.3 C.12.1).
+
+A feed that has spoken of a patient is believed rather than the objects; and objects that came under another identifier
+carry that of the patient they are of now. Each data set that is changed says so, and how it was, in Original Attributes
+Sequence (0400,0561).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import orjson
+from django.db.models import Case, F, JSONField, Q, TextField, Value, When
+from django.db.models.functions import Cast, JSONObject
+from pydicom.dataset import Dataset
+
+from archive.models import Study
+from dicom.attributes import ATTRIBUTES
+
+ORIGINAL_ATTRIBUTES = "04000561"
+_MODIFIED_ATTRIBUTES, _MODIFIED_AT, _MODIFIED_BY = "04000550", "04000562", "04000563"
+_PREVIOUS_SOURCE, _REASON = "04000564", "04000565"
+_SYSTEM: Final = "LIGHTBOX"
+# Of an identifier that was known as a further one from the beginning.
+_LONG_AGO: Final = "19700101000000"
+_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
+_PATIENT: Final = {a.keyword: a for a in ATTRIBUTES if a.level == "patient"}
+_ISSUER: Final = _PATIENT["IssuerOfPatientID"].tag
+_IDENTITY: Final = frozenset({"PatientID", "IssuerOfPatientID"})
+_VRS: Final = {a.tag: a.vr for a in _PATIENT.values()}
+
+DataSet = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """Texts by tag (``00100010``) that are given instead, and the moment they were decided, a DT value in UTC."""
+
+    texts: Mapping[str, str]
+    moment: str
+
+    @property
+    def decided_at(self) -> datetime:
+        """The moment, in seconds."""
+        return datetime.strptime(self.moment, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+
+    def attributes(self) -> DataSet:
+        """The same as DICOM JSON attributes."""
+        return {tag: _attribute(_VRS[tag], text) for tag, text in self.texts.items()}
+
+
+def correction_of(study: Study) -> Correction | None:
+    """What is corrected in the objects of a study, read with its patient; ``None`` for nothing."""
+    patient = study.patient
+    return _correction(
+        {
+            **{keyword: getattr(patient, attribute.column) for keyword, attribute in _PATIENT.items()},
+            "told": patient.told,
+            "moved": study.original_patient_id is not None,
+            "moment": patient.corrected_at.isoformat() if patient.corrected_at else "",
+        }
+    )
+
+
+def correction_column(to_study: str) -> Case:
+    """The same as a column of a query of what has its study at ``to_study``; for ``correction_in``."""
+    way = f"{to_study}__patient__"
+    moved = Q(**{f"{to_study}__original_patient__isnull": False})
+    fields = {keyword: F(f"{way}{attribute.column}") for keyword, attribute in _PATIENT.items()}
+    found = JSONObject(
+        **fields,
+        told=F(f"{way}told"),
+        moved=Case(When(moved, then=Value(True)), default=Value(False)),
+        moment=Cast(f"{way}corrected_at", TextField()),
+    )
+    return Case(When(moved | ~Q(**{f"{way}told": []}), then=found), default=None, output_field=JSONField())
+
+
+def correction_in(column: Mapping[str, Any] | None) -> Correction | None:
+    """The correction in a value of ``correction_column``."""
+    return None if column is None else _correction(column)
+
+
+def _correction(known: Mapping[str, Any]) -> Correction | None:
+    """What a feed told; of an object that came under another identifier also what is known beside it."""
+    told, moved = set(known["told"]), known["moved"]
+    texts = {
+        attribute.tag: known[keyword]
+        for keyword, attribute in _PATIENT.items()
+        if keyword in told or (moved and (keyword in _IDENTITY or known[keyword]))
+    }
+    digits = "".join(c for c in (known["moment"] or "")[:19] if c.isdigit())
+    return Correction(texts, digits or _LONG_AGO) if texts else None
+
+
+def corrected(data_set: DataSet, correction: Correction) -> DataSet:
+    """``data_set`` with what is corrected, and with how it was; itself where nothing differs."""
+    wanted = correction.attributes()
+    changed = {
+        tag: attribute
+        for tag, attribute in wanted.items()
+        if data_set.get(tag, {}).get("Value") != attribute.get("Value")
+    }
+    if not changed:
+        return data_set
+    before = {tag: data_set.get(tag, {"vr": _VRS[tag]}) for tag in sorted(changed)}
+    items = [*data_set.get(ORIGINAL_ATTRIBUTES, {}).get("Value", ()), _original(before, correction.moment)]
+    after = data_set | changed | {ORIGINAL_ATTRIBUTES: {"vr": "SQ", "Value": items}}
+    return {tag: after[tag] for tag in sorted(after)}
+
+
+def corrected_text(text: bytes, correction: Correction | None) -> bytes:
+    """A data set as DICOM JSON text with what is corrected; the same bytes where nothing differs."""
+    if correction is None:
+        return text
+    data_set: DataSet = orjson.loads(text)
+    after = corrected(data_set, correction)
+    return text if after is data_set else orjson.dumps(after)
+
+
+def corrected_header(header: Dataset, correction: Correction | None) -> Dataset:
+    """``header``, in which attributes that it has say what is corrected."""
+    for tag, text in correction.texts.items() if correction else ():
+        if int(tag, 16) in header:
+            header.add_new(int(tag, 16), _VRS[tag], text)
+    return header
+
+
+def as_stored(text: bytes, moment: str) -> bytes:
+    """What ``corrected_text`` was made of, with the correction of this ``moment``."""
+    if not moment or ORIGINAL_ATTRIBUTES.encode() not in text:
+        return text
+    data_set: DataSet = orjson.loads(text)
+    items = data_set.get(ORIGINAL_ATTRIBUTES, {}).get("Value") or [{}]
+    if _value(items[-1], _MODIFIED_AT) != moment or _value(items[-1], _MODIFIED_BY) != _SYSTEM:
+        return text
+    before: DataSet = items[-1][_MODIFIED_ATTRIBUTES]["Value"][0]
+    after = data_set | before | {ORIGINAL_ATTRIBUTES: {"vr": "SQ", "Value": items[:-1]}}
+    # Whatever names a patient has the others, if only empty (PS3.3 C.7.1.1): the issuer alone may not have been there.
+    gone = {tag for tag in (ORIGINAL_ATTRIBUTES, _ISSUER) if tag in after and not after[tag].get("Value")}
+    return orjson.dumps({tag: after[tag] for tag in sorted(after) if tag not in gone})
+
+
+def _original(before: DataSet, moment: str) -> DataSet:
+    return {
+        _MODIFIED_ATTRIBUTES: {"vr": "SQ", "Value": [before]},
+        _MODIFIED_AT: _attribute("DT", moment),
+        _MODIFIED_BY: _attribute("LO", _SYSTEM),
+        _PREVIOUS_SOURCE: _attribute("LO", ""),
+        _REASON: _attribute("CS", "COERCE"),
+    }
+
+
+def _attribute(vr: str, text: str) -> DataSet:
+    if not text:
+        return {"vr": vr}
+    if vr != "PN":
+        return {"vr": vr, "Value": text.split("\\")}
+    names = (zip(_NAME_GROUPS, name.split("=", 2), strict=False) for name in text.split("\\"))
+    return {"vr": vr, "Value": [{group: part for group, part in groups if part} for groups in names]}
+
+
+def _value(item: DataSet, tag: str) -> str:
+    return str((item.get(tag, {}).get("Value") or [""])[0])
