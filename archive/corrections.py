@@ -63,10 +63,13 @@ def correction_of(study: Study) -> Correction | None:
     )
 
 
-def correction_column(to_study: str) -> Case:
-    """The same as a column of a query of what has its study at ``to_study``; for ``correction_in``."""
-    way = f"{to_study}__patient__"
-    moved = Q(**{f"{to_study}__original_patient__isnull": False})
+def correction_column() -> Case:
+    """The same as a column of a query of instances, for ``correction_in``.
+
+    One that came under another patient than its study is given as it is: it must not look like that patient's.
+    """
+    way = "series__study__patient__"
+    moved = Q(series__study__original_patient__isnull=False)
     fields = {keyword: F(f"{way}{attribute.column}") for keyword, attribute in _PATIENT.items()}
     found = JSONObject(
         **fields,
@@ -74,7 +77,8 @@ def correction_column(to_study: str) -> Case:
         moved=Case(When(moved, then=Value(True)), default=Value(False)),
         moment=Cast(f"{way}corrected_at", TextField()),
     )
-    return Case(When(moved | ~Q(**{f"{way}told": []}), then=found), default=None, output_field=JSONField())
+    corrects = Q(patient_mismatch=False) & (moved | ~Q(**{f"{way}told": []}))
+    return Case(When(corrects, then=found), default=None, output_field=JSONField())
 
 
 def correction_in(column: Mapping[str, Any] | None) -> Correction | None:

@@ -158,7 +158,7 @@ def locate(scope: QuerySet[Study], address: Address) -> list[Located]:
     if address.sop_instance_uid is not None:
         rows = rows.filter(sop_instance_uid=address.sop_instance_uid)
     rows = within(rows, scope, "series__study").order_by("series__series_number", "series_id", "instance_number", "id")
-    told = rows.annotate(held=_HELD, correction=correction_column("series__study"))
+    told = rows.annotate(held=_HELD, correction=correction_column())
     found = [_located(row, correction_in(column)) for *row, column in told.values_list(*_FIELDS, "correction")]
     if not found:
         raise NotFound("nothing is stored under these UIDs")

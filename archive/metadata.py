@@ -198,9 +198,11 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
             texts = igzip.decompress(bytes(fragment.lines)).split(b"\n")
             lines.update(zip(fragment.instance_ids, texts, strict=True))
         order = Instance.objects.filter(series=series, pk__in=list(lines)).order_by("instance_number", "id")
-        ids = list(order.values_list("pk", flat=True))
+        strangers = dict(order.values_list("pk", "patient_mismatch"))
+        ids = list(strangers)
         root = public_dicomweb_root()
-        text = b"[" + _SEPARATOR.join(corrected_text(lines[pk], correction) for pk in ids) + b"]"
+        given = (lines[pk] if strangers[pk] else corrected_text(lines[pk], correction) for pk in ids)
+        text = b"[" + _SEPARATOR.join(given) + b"]"
         gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
         key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
         object_store().put(key, gzipped)

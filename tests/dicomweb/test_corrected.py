@@ -53,11 +53,12 @@ def told(name: str = "MÜLLER^JANE", **values: Any) -> None:
         patients.apply(PatientFacts((P1,), name=name, **values), NOW)
 
 
-def object_of(door: Door, uid: str, accept: str = f"{DICOM}; transfer-syntax=*") -> Dataset:
-    response = door.get(f"studies/{uid}", f'multipart/related; type="application/dicom"; transfer-syntax={accept}')
+def object_of(door: Door, uid: str) -> Dataset:
+    """The one object of a study as it leaves if no transfer syntax is named."""
+    response = door.get(f"studies/{uid}", f'multipart/related; type="{DICOM}"; transfer-syntax=*')
     assert response.status_code == 200, response.content
     body = b"Content-Type: " + response["Content-Type"].encode() + b"\r\n\r\n" + body_of(response)
-    [part] = BytesParser().parsebytes(body).get_payload()
+    part: Any = BytesParser().parsebytes(body).get_payload(0)
     ds = pydicom.dcmread(io.BytesIO(part.get_payload(decode=True)))
     assert f"transfer-syntax={ds.file_meta.TransferSyntaxUID}" in part["Content-Type"]
     return ds
@@ -92,7 +93,7 @@ def test_an_object_of_any_syntax(technologist: Door, syntax: UID, leaves_as: UID
     data = rle(ds) if syntax == RLELossless else to_bytes(ds, syntax)
     assert technologist.store([data]).status_code == 200
     told(sex="O")
-    found = object_of(technologist, ds.StudyInstanceUID, "*")
+    found = object_of(technologist, ds.StudyInstanceUID)
     assert found.file_meta.TransferSyntaxUID == leaves_as
     assert (found.PatientName, found.PatientSex, found.PatientBirthDate) == ("MÜLLER^JANE", "O", "19700102")
     assert found.SpecificCharacterSet == "ISO_IR 100"
@@ -119,7 +120,7 @@ def test_search_metadata_object_and_picture_say_the_same(technologist: Door) -> 
     [data_set] = orjson.loads(body_of(response))
     assert data_set["00100010"]["Value"] == [{"Alphabetic": "MÜLLER^JANE"}]
     assert list(data_set) == sorted(data_set)
-    whole = object_of(technologist, study, "*")
+    whole = object_of(technologist, study)
     assert whole.OriginalAttributesSequence == Dataset.from_json(data_set).OriginalAttributesSequence
     located = locate(Study.objects.all(), Address(study))[0]
     assert annotation_lines(frames_of(located).annotation_header(1), "patient")[0] == "MÜLLER, JANE"
@@ -154,24 +155,39 @@ def test_what_says_the_same_leaves_byte_for_byte(technologist: Door) -> None:
     assert data in body_of(response)
 
 
+def test_an_object_of_another_patient_keeps_its_own_name(technologist: Door) -> None:
+    """It lies in the study by mistake: made to look like the study's patient nobody would ever notice."""
+    own = make_data_set()
+    stray = make_data_set(PatientID="P9", PatientName="Stray^One", StudyInstanceUID=own.StudyInstanceUID)
+    technologist.store([to_bytes(own)])
+    technologist.store([to_bytes(stray)])
+    told()
+    path = f"studies/{own.StudyInstanceUID}"
+    shown = orjson.loads(body_of(technologist.get(f"{path}/metadata")))
+    assert {one["00100010"]["Value"][0]["Alphabetic"] for one in shown} == {"MÜLLER^JANE", "Stray^One"}
+    uids = f"series/{stray.SeriesInstanceUID}/instances/{stray.SOPInstanceUID}"
+    single = technologist.get(f"{path}/{uids}", f"{DICOM}; transfer-syntax=*")
+    assert body_of(single) == to_bytes(stray)
+
+
 def test_a_merged_study_carries_the_survivors_identifier(technologist: Door) -> None:
     ds = make_data_set(PatientID="P2", IssuerOfPatientID="ELSEWHERE")
     technologist.store([make_object(), to_bytes(ds)])
     with transaction.atomic():
         patients.merge(Identifier("P2", "ELSEWHERE"), PatientFacts((P1,)), NOW)
-    found = object_of(technologist, ds.StudyInstanceUID, "*")
+    found = object_of(technologist, ds.StudyInstanceUID)
     assert (found.PatientID, found.IssuerOfPatientID) == ("P1", "")
     [before] = found.OriginalAttributesSequence[0].ModifiedAttributesSequence
     assert (before.PatientID, before.IssuerOfPatientID) == ("P2", "ELSEWHERE")
     # What comes late is given the same way.
     late = make_data_set(PatientID="P2", IssuerOfPatientID="ELSEWHERE")
     technologist.store([to_bytes(late)])
-    assert object_of(technologist, late.StudyInstanceUID, "*").PatientID == "P1"
+    assert object_of(technologist, late.StudyInstanceUID).PatientID == "P1"
     [data_set] = orjson.loads(body_of(technologist.get(f"studies/{late.StudyInstanceUID}/metadata")))
     assert data_set["00100020"]["Value"] == ["P1"]
     with transaction.atomic():
         patients.restore_identifier(Identifier("P2", "ELSEWHERE"), NOW)
-    assert object_of(technologist, ds.StudyInstanceUID, "*").PatientID == "P2"
+    assert object_of(technologist, ds.StudyInstanceUID).PatientID == "P2"
 
 
 def test_the_character_set_of_the_object_is_kept_where_it_names_one(technologist: Door) -> None:
@@ -179,10 +195,10 @@ def test_the_character_set_of_the_object_is_kept_where_it_names_one(technologist
     unicode = make_data_set(SpecificCharacterSet="ISO_IR 192", StudyDescription="頭")
     technologist.store([to_bytes(latin), to_bytes(unicode)])
     told("Müller^Łukasz")
-    found = object_of(technologist, latin.StudyInstanceUID, "*")
+    found = object_of(technologist, latin.StudyInstanceUID)
     assert (found.SpecificCharacterSet, found.StudyDescription) == ("ISO_IR 100", "Schädel")
     assert found.PatientName == "Muller^?ukasz"
-    found = object_of(technologist, unicode.StudyInstanceUID, "*")
+    found = object_of(technologist, unicode.StudyInstanceUID)
     assert (found.PatientName, found.StudyDescription) == ("Müller^Łukasz", "頭")
 
 

@@ -34,12 +34,12 @@ def ordered(filler: str, accession: str, issuer: str = "RIS") -> OrderFacts:
 @pytest.mark.parametrize("values", [{"StudyInstanceUID": UID}, {"AccessionNumber": "A100"}], ids=["uid", "accession"])
 def test_what_matches_is_linked_whichever_came_first(images_first: bool, values: dict[str, str]) -> None:
     if images_first:
-        study = image(**values)
+        study = image(A, **values)
         work()
         assert not Reconciliation.objects.exists()  # no orders at all: nothing to wait for
     send()
     if not images_first:
-        study = image(**values)
+        study = image(A, **values)
     work()
     assert outcome(study) == Outcome.LINKED
     assert StudyOrderLink.objects.get().study == study
