@@ -72,6 +72,7 @@ class PatientRefusal(StrEnum):
     """Why nothing was done. HL7 answers these by its table; ``hl7`` maps each once."""
 
     NO_IDENTIFIER = "no_identifier"  # PID-3 or MRG-1 is empty
+    TOO_LONG = "too_long"  # an identifier or its issuer has more than 64 characters
     SAME_IDENTIFIER = "same_identifier"  # PID-3 = MRG-1
     NAMES_TWO_PATIENTS = "names_two_patients"  # identifiers of one list belong to different patients
     MERGED_AWAY = "merged_away"  # the identifier was retired by a merge

@@ -80,18 +80,35 @@ def _key(row: Patient) -> Key:
     return row.patient_id, row.issuer_of_patient_id
 
 
-def add(identifier: Identifier, patient: Patient | None = None, standing: Standing = Standing.LEADS) -> Patient:
-    """A new row: that of a patient, or of a further identifier of ``patient``."""
+def add(
+    identifier: Identifier, moment: Moment, patient: Patient | None = None, standing: Standing = Standing.LEADS
+) -> Patient:
+    """A row for an identifier that nobody knew: that of a patient, or of a further identifier of ``patient``.
+
+    A Store may have been faster with it this very moment: what it stored is the patient's.
+    """
     value, issuer = identifier.key
-    return Patient.objects.create(
+    row, new = Patient.objects.get_or_create(
         patient_id=value,
         issuer_of_patient_id=issuer,
-        type_of_patient_id=identifier.type,
-        issuer_universal_id=identifier.universal_id,
-        issuer_universal_id_type=identifier.universal_id_type,
-        merged_into=patient,
-        standing=standing,
+        unidentified_study_uid="",
+        defaults={
+            "type_of_patient_id": identifier.type,
+            "issuer_universal_id": identifier.universal_id,
+            "issuer_universal_id_type": identifier.universal_id_type,
+            "merged_into": patient,
+            "standing": standing,
+        },
     )
+    if new:
+        return row
+    row = lock_rows([row.pk])[row.pk]
+    if patient is not None and row.merged_into_id is None:
+        studies = locked_studies(row)
+        move_studies(studies, patient)
+        point(row, patient, standing, "identifier", moment)
+        refresh(studies)
+    return row
 
 
 def point(row: Patient, patient: Patient | None, standing: Standing, reason: str, moment: Moment) -> None:

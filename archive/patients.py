@@ -25,6 +25,8 @@ from archive.patient_rows import lock
 
 __all__ = ["apply", "change_identifier", "link", "lock", "merge", "move_identifier", "restore_identifier", "unlink"]
 
+# LO (PS3.5 6.2)
+_LONGEST = 64
 # DICOM keyword -> column
 _COLUMNS = {
     "PatientName": "patient_name",
@@ -48,11 +50,11 @@ def apply(facts: PatientFacts, moment: Moment) -> PatientApplied:
     if patient is None:
         if not facts.creates:
             raise PatientRefused(PatientRefusal.UNKNOWN_PATIENT, "no patient has this identifier")
-        patient, created = rows.add(first), True
+        patient, created = rows.add(first, moment), True
         known[first.key] = patient
     for other in (first, *others):
         if other.key not in known:
-            known[other.key] = rows.add(other, patient, Standing.OTHER)
+            known[other.key] = rows.add(other, moment, patient, Standing.OTHER)
     moved = _adopt(bare, known.get(bare.key), patient, moment) if bare else 0
     stale = patient.event_at is not None and moment.at < patient.event_at
     changed = _update(patient, facts, moment, stale=stale)
@@ -82,7 +84,7 @@ def merge(prior: Identifier, surviving: PatientFacts, moment: Moment) -> Patient
     row = rows.locked([prior]).get(prior.key)
     survivor = rows.lock_rows([applied.patient])[applied.patient]
     if row is None:
-        rows.add(prior, survivor, Standing.MERGED)
+        rows.add(prior, moment, survivor, Standing.MERGED)
         return applied
     if row.person == survivor.pk:
         if row.standing in (Standing.OTHER, Standing.UNQUALIFIED):
@@ -161,7 +163,7 @@ def change_identifier(old: Identifier, new: Identifier, moment: Moment) -> Patie
     if row.standing == Standing.MERGED:
         raise PatientRefused(PatientRefusal.MERGED_AWAY, "the identifier was retired by a merge", prior=True)
     if row.pk != patient.pk:
-        rows.add(new, patient, Standing.OTHER)
+        rows.add(new, moment, patient, Standing.OTHER)
         rows.point(row, patient, Standing.ALIAS, "change of identifier", moment)
         return PatientApplied(patient.pk)
     studies = rows.locked_studies(patient)
@@ -171,7 +173,7 @@ def change_identifier(old: Identifier, new: Identifier, moment: Moment) -> Patie
     patient.type_of_patient_id = new.type
     patient.issuer_universal_id, patient.issuer_universal_id_type = new.universal_id, new.universal_id_type
     patient.save()
-    alias = rows.add(old, patient, Standing.ALIAS)
+    alias = rows.add(old, moment, patient, Standing.ALIAS)
     rows.came_under(studies, patient, alias)
     rows.note(patient, before, "change of identifier", moment)
     _regrouped(patient)
@@ -200,6 +202,9 @@ def _check(identifiers: Iterable[Identifier], *, prior: bool = False) -> None:
     listed = list(identifiers)
     if not listed or not all(each.key[0] for each in listed):
         raise PatientRefused(PatientRefusal.NO_IDENTIFIER, "a patient identifier is missing", prior=prior)
+    if any(len(part) > _LONGEST for each in listed for part in each.key):
+        text = f"a patient identifier or its issuer has more than {_LONGEST} characters"
+        raise PatientRefused(PatientRefusal.TOO_LONG, text, prior=prior)
 
 
 def _named(facts: PatientFacts, known: dict[rows.Key, Patient]) -> Patient | None:
@@ -219,7 +224,7 @@ def _named(facts: PatientFacts, known: dict[rows.Key, Patient]) -> Patient | Non
 def _adopt(bare: Identifier, row: Patient | None, patient: Patient, moment: Moment) -> int:
     """Objects that carry the patient's value without an issuer are the patient's, unless somebody else's already."""
     if row is None:
-        rows.add(bare, patient, Standing.UNQUALIFIED)
+        rows.add(bare, moment, patient, Standing.UNQUALIFIED)
         return 0
     if row.merged_into_id is not None or row.pk == patient.pk:
         return 0

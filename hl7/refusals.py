@@ -10,6 +10,7 @@ from worklist.order_messages import OrderRefusal, OrderRefused, PatientRefusal, 
 
 PATIENT: Final[Mapping[PatientRefusal, Condition]] = {
     PatientRefusal.NO_IDENTIFIER: Condition.REQUIRED_FIELD_MISSING,
+    PatientRefusal.TOO_LONG: Condition.DATA_TYPE,
     PatientRefusal.SAME_IDENTIFIER: Condition.DUPLICATE_KEY,
     PatientRefusal.NAMES_TWO_PATIENTS: Condition.DUPLICATE_KEY,
     PatientRefusal.MERGED_AWAY: Condition.UNKNOWN_KEY,
@@ -26,6 +27,7 @@ ORDER: Final[Mapping[OrderRefusal, tuple[Condition, str, int]]] = {
     OrderRefusal.NO_PROCEDURE_IDENTIFIER: (Condition.REQUIRED_FIELD_MISSING, "OBR", 18),
     OrderRefusal.NO_STUDY_UID: (Condition.REQUIRED_FIELD_MISSING, "ZDS", 1),
     OrderRefusal.ACCESSION_TOO_LONG: (Condition.DATA_TYPE, "OBR", 18),
+    OrderRefusal.TOO_LONG: (Condition.DATA_TYPE, "ORC", 2),
     OrderRefusal.INVALID_UID: (Condition.DATA_TYPE, "ZDS", 1),
     OrderRefusal.STUDY_UIDS_DIFFER: (Condition.DATA_TYPE, "IPC", 3),
     OrderRefusal.UNKNOWN_ORDER: (Condition.UNKNOWN_KEY, "ORC", 2),

@@ -195,6 +195,7 @@ class OrderRefusal(StrEnum):
     NO_PROCEDURE_IDENTIFIER = "no_procedure_identifier"  # accession, procedure id and StudyUID all absent: 101
     NO_STUDY_UID = "no_study_uid"  # and the profile does not derive one: 101
     ACCESSION_TOO_LONG = "accession_too_long"  # 102
+    TOO_LONG = "too_long"  # another number, or who gave it, has more than 64 characters: 102
     INVALID_UID = "invalid_uid"  # 102
     STUDY_UIDS_DIFFER = "study_uids_differ"  # the IPCs of one OBR: 102
     UNKNOWN_ORDER = "unknown_order"  # 204

@@ -1,7 +1,7 @@
 """Orders as locked rows: found by their numbers, written from what a message says, with at least one step each."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from uuid import UUID, uuid4, uuid5
 
 from django.db import connection
@@ -23,6 +23,7 @@ from worklist.states import born
 
 # SH (PS3.5 6.2): what is longer is refused, a part of it would be another number.
 _LONGEST_ACCESSION = 16
+_LONGEST_NUMBER = 64
 # The name space of Study Instance UIDs that are derived from accession numbers.
 _STUDIES = UUID("6a1d4d0e-7d0f-5a57-8a5b-6f2c1f2f9a10")
 _TOLD_OF_STEP = (
@@ -51,6 +52,14 @@ def _numbers(facts: OrderFacts) -> list[tuple[str, EntityIdentifier]]:
     return [(kind, number) for kind, number in pairs if number is not None and number.value]
 
 
+def _ids(facts: OrderFacts) -> Iterator[str | None]:
+    """Whatever becomes part of a key."""
+    for _, number in _numbers(facts):
+        yield from (number.value, number.issuer)
+    for procedure in facts.procedures:
+        yield from (procedure.procedure_id, *(step.step_id for step in procedure.steps))
+
+
 def find(facts: OrderFacts) -> Order | None:
     """The order that the numbers of a message name, locked. Raises ``OrderRefused``.
 
@@ -58,6 +67,9 @@ def find(facts: OrderFacts) -> Order | None:
     the one with that filler's number or still without any.
     """
     numbers = dict(_numbers(facts))
+    if any(len(part or "") > _LONGEST_NUMBER for part in _ids(facts)):
+        text = f"an order number, or the id of a procedure or step, has more than {_LONGEST_NUMBER} characters"
+        raise OrderRefused(OrderRefusal.TOO_LONG, text)
     if not numbers:
         raise OrderRefused(OrderRefusal.NO_ORDER_NUMBER, "neither the placer's nor the filler's order number is there")
     filler, placer = numbers.get("filler"), numbers.get("placer")

@@ -21,6 +21,8 @@ _LEADS_TO: Mapping[VisitEffect, str] = MappingProxyType(
         VisitEffect.CANCEL: VisitStatus.CANCELED,
     }
 )
+# LO (PS3.5 6.2); what is longer is no number of a visit.
+_LONGEST = 64
 # what is told -> column
 _COLUMNS = {
     "patient_class": "patient_class",
@@ -46,7 +48,7 @@ def apply(patient: int, facts: VisitFacts, effect: VisitEffect, moment: Moment) 
 
 
 def _visit(patient: int, facts: VisitFacts, moment: Moment) -> Visit | None:
-    if facts.number is None or not facts.number.value:
+    if facts.number is None or not 0 < len(facts.number.value) <= _LONGEST:
         return None
     key = {"number": facts.number.value, "issuer": facts.number.issuer}
     visit = Visit.objects.select_for_update().filter(**key).first()

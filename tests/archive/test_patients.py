@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,8 @@ def test_an_unknown_patient_is_taken_up_only_where_that_is_wanted() -> None:
     assert refused(lambda: patients.apply(facts(creates=False), at())) is PatientRefusal.UNKNOWN_PATIENT
     assert apply(A, OTHER, name="A^B").created
     assert refused(lambda: patients.apply(PatientFacts(()), at())) is PatientRefusal.NO_IDENTIFIER
+    long = Identifier("1" * 65, "HOSP")
+    assert refused(lambda: patients.apply(facts(long), at())) is PatientRefusal.TOO_LONG
     apply(B)
     assert refused(lambda: patients.apply(facts(B, OTHER), at())) is PatientRefusal.NAMES_TWO_PATIENTS
     # What comes under a further identifier is the patient's.
@@ -245,3 +249,28 @@ def test_images_that_come_while_their_patient_is_merged_away_are_the_survivors()
         )
         assert {of(uid).patient_id for uid in uids} == {first.value}
         assert {answer(uid)["00100020"] for uid in uids} == {first.value}
+
+
+@committing
+def test_images_and_the_first_message_about_their_patient_at_once() -> None:
+    for _ in range(3):
+        own, other = (Identifier(generate_uid()[-12:], issuer) for issuer in ("HOSP", "EPI"))
+        uids = [generate_uid() for _ in range(4)]
+        at_once(
+            [
+                *(lambda uid=uid, own=own: image(own, StudyInstanceUID=uid) for uid in uids[:2]),
+                *(lambda uid=uid, other=other: image(other, StudyInstanceUID=uid) for uid in uids[2:]),
+                partial(try_both, own, other),
+            ]
+        )
+        with_both = {of(uid).patient_id for uid in uids}
+        # Either the message knew both first, or the images of the second identifier were there before it.
+        assert with_both in ({own.value}, {own.value, other.value})
+        if with_both == {own.value}:
+            assert {answer(uid)["00100020"] for uid in uids} == {own.value}
+
+
+def try_both(own: Identifier, other: Identifier) -> None:
+    """The message, which is refused where two patients were known by then."""
+    with suppress(PatientRefused):
+        apply(own, other, name="NEW^NAME")

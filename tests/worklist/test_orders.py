@@ -160,6 +160,7 @@ def test_what_is_refused() -> None:
     assert refusal(KEYS, "CA", "CA") is OrderRefusal.UNKNOWN_ORDER
     long = replace(HEAD, accession=EntityIdentifier("A" * 17))
     assert refusal(long) is OrderRefusal.ACCESSION_TOO_LONG
+    assert refusal(replace(HEAD, filler=EntityIdentifier("F" * 65))) is OrderRefusal.TOO_LONG
     wrong = replace(HEAD, procedures=(ProcedureFacts("RP1", "1.2.x"),))
     assert refusal(wrong) is OrderRefusal.INVALID_UID
     differ = replace(HEAD, procedures=(ProcedureFacts("RP1", UID), ProcedureFacts("RP1", "1.2.3")))
