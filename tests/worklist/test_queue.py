@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from archive.errors import Conflict, NotFound
 from archive.models import Study
 from archive.patient_facts import Identifier
-from tests.worklist.making import HEAD, UID, A, B, image, send, work
+from tests.worklist.making import UID, A, B, image, send, work
 from worklist.models import Outcome, Reconciliation, RequestedProcedure, StudyOrderLink
 from worklist.order_messages import EntityIdentifier, OrderFacts
 from worklist.queue import reopen, settle, waiting
@@ -46,7 +46,7 @@ def test_a_person_picks_one_of_several() -> None:
     settle(study.study_instance_uid, [row.candidates[1].procedure], "tech")
     assert waiting(Study.objects.all()) == []
     assert StudyOrderLink.objects.get().made_by == "tech"
-    send(HEAD)
+    send(OrderFacts(filler=EntityIdentifier("F3", "RIS"), accession=EntityIdentifier("A1", "RIS")))
     work()
     assert StudyOrderLink.objects.count() == 1
     reopen(study.study_instance_uid)
