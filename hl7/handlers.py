@@ -11,6 +11,7 @@ from hl7.effects import Handler
 from hl7.errors import Condition, Place, Refused
 from hl7.header import Header
 from hl7.orders import apply_orders
+from hl7.reports import apply_reports
 
 HANDLERS: Final[Mapping[tuple[str, str], Handler]] = MappingProxyType(
     {
@@ -18,6 +19,7 @@ HANDLERS: Final[Mapping[tuple[str, str], Handler]] = MappingProxyType(
         ("ORM", "O01"): apply_orders,
         ("OMG", "O19"): apply_orders,
         ("OMI", "O23"): apply_orders,
+        ("ORU", "R01"): apply_reports,
     }
 )
 # What older senders leave out of MSH-9.2, because the type has this event only.

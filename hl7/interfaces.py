@@ -12,11 +12,16 @@ from hl7.profiles import InvalidProfile, Profile
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Who is at the other end: ``transport`` is mllp, mllp-tls or http, ``certificate_sha256`` in lower-case hex."""
+    """Who is at the other end: ``transport`` is mllp, mllp-tls or http, ``certificate_sha256`` in lower-case hex.
+
+    ``account`` and its name are of whoever proved who they are over HTTP.
+    """
 
     transport: str
     address: str = ""
     certificate_sha256: str = ""
+    account: str = ""
+    account_name: str = ""
 
 
 def interface_for(header: Header, peer: Peer) -> tuple[Hl7Interface, Profile]:

@@ -41,7 +41,8 @@ class Syntax:
     @classmethod
     def of(cls, header: Header, codec: str) -> Syntax:
         """As the header says."""
-        return cls(header.separator.decode("ascii"), *header.fields[2].decode("ascii")[:4], codec=codec)
+        component, repetition, escape, subcomponent = header.fields[2].decode("ascii")[:4]
+        return cls(header.separator.decode("ascii"), component, repetition, escape, subcomponent, codec)
 
     def text(self, raw: str) -> str | None:
         """The three states of a value."""

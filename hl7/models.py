@@ -59,7 +59,7 @@ class Hl7Message(models.Model):
 
     ``body_sha256`` leaves MSH-7 out. ``condition`` and ``place`` are those of ERR-3 and ERR-2; ``error`` is ours and
     names no patient. ``later`` is an answer that the sender's own listener is to get. ``effect`` says in words of ours
-    what was done. ``replay_of`` is the message that was applied once more.
+    what was done, at first or by a replay.
     """
 
     interface = models.ForeignKey(Hl7Interface, on_delete=models.PROTECT, null=True, related_name="messages")
@@ -84,7 +84,6 @@ class Hl7Message(models.Model):
     effect = models.TextField(default="", blank=True)
     patient = models.BigIntegerField(null=True)
     order = models.BigIntegerField(null=True)
-    replay_of = models.ForeignKey("self", on_delete=models.PROTECT, null=True, related_name="replays")
 
     class Meta:
         indexes = [

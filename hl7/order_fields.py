@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from hl7.errors import Condition, Refused
@@ -195,7 +196,7 @@ def _priority(first: dict[str, Segment]) -> Told:
 def _procedures(group: Sequence[Segment], first: dict[str, Segment], profile: Profile) -> Iterator[ProcedureFacts]:
     """One for each OBR with the IPCs behind it."""
     requests = [at for at, segment in enumerate(group) if segment.name == "OBR"]
-    for at, until in zip(requests, [*requests[1:], len(group)], strict=True):
+    for at, until in pairwise([*requests, len(group)]):
         # Segments ahead of the OBR, as TQ1, are of this one; a ZDS may stand behind the last one for all.
         own = first | {segment.name: segment for segment in reversed(group[at:until])}
         steps = [segment for segment in group[at:until] if segment.name == "IPC"]

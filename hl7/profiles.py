@@ -60,7 +60,7 @@ class Profile:
         known = {field.name: field for field in fields(cls)}
         if unknown := sorted(data.keys() - known.keys()):
             raise InvalidProfile(f"a profile has no {', '.join(unknown)}")
-        values = {}
+        values: dict[str, Any] = {}
         for name, value in data.items():
             default = known[name].default
             if isinstance(default, tuple):

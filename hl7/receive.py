@@ -19,23 +19,22 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
-from hl7.acknowledgement import ANSWERS, Answers, answers
-from hl7.effects import Arrived, Effect
-from hl7.errors import Condition, Place, Refused
-from hl7.handlers import handler_of
+from hl7.acknowledgement import Answers, answers
+from hl7.applying import apply, for_us
+from hl7.effects import Effect
+from hl7.errors import Condition, Refused
 from hl7.header import Header, normal
 from hl7.interfaces import Peer, interface_for
 from hl7.message import parse
 from hl7.models import Hl7Interface, Hl7Message, MessageState
-from hl7.patient_fields import told_at
 from hl7.profiles import Profile
 from hl7.trail import record_message
 
 _log = logging.getLogger(__name__)
-VERSIONS: Final = ("2.1", "2.2", "2.3", "2.3.1", "2.4", "2.5", "2.5.1", "2.6", "2.7", "2.7.1", "2.8", "2.8.1", "2.8.2")
 LOCK_SECONDS: Final = 10
 # A deadlock with a Store or with another message ends one of the two, which then simply tries again.
 ATTEMPTS: Final = 4
+_LOOK_BACK: Final = 20
 _LOCK: Final = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
 # These had no effect, and what stood in the way may be mended: the same message is looked at anew.
 _AGAIN: Final = (MessageState.RECEIVED, MessageState.FAILED, MessageState.SUPERSEDED, MessageState.REFUSED)
@@ -110,7 +109,7 @@ def _once(kept: Hl7Message, header: Header, peer: Peer) -> Answers:
     try:
         interface, profile = interface_for(header, peer)
         kept.interface = interface
-        _for_us(header, profile)
+        for_us(header, profile)
         outcome = _repeated(kept) if header.control_id else None
         if outcome is None:
             outcome = _applied(kept, header, profile, interface)
@@ -119,20 +118,8 @@ def _once(kept: Hl7Message, header: Header, peer: Peer) -> Answers:
         state = MessageState.FAILED if refused.condition.passing else MessageState.REFUSED
         outcome = _Outcome(state, answers(header, refused, original=original, committed=False), refused)
     _note(kept, outcome)
-    record_message(kept, outcome.refused)
+    record_message(kept, outcome.refused, peer=peer)
     return outcome.answers
-
-
-def _for_us(header: Header, profile: Profile) -> None:
-    """Raises Refused where the header alone says that this isn't for us."""
-    header.require()
-    if header.type in ANSWERS:
-        raise Refused(Condition.UNSUPPORTED_MESSAGE_TYPE, Place("MSH", 9), "answers aren't taken")
-    if header.text(11) not in profile.processing_ids:
-        raise Refused(Condition.UNSUPPORTED_PROCESSING_ID, Place("MSH", 11), "processing id not taken here")
-    if header.text(12) not in VERSIONS or (profile.versions and header.text(12) not in profile.versions):
-        raise Refused(Condition.UNSUPPORTED_VERSION, Place("MSH", 12), "version not supported")
-    handler_of(header, profile.types)
 
 
 def _repeated(kept: Hl7Message) -> _Outcome | None:
@@ -145,15 +132,17 @@ def _repeated(kept: Hl7Message) -> _Outcome | None:
         control_id=kept.control_id,
         sending_application=kept.sending_application,
         sending_facility=kept.sending_facility,
-        pk__lt=kept.pk,
-    )
-    last = before.exclude(state__in=_AGAIN).order_by("-pk").first()
+    ).exclude(pk=kept.pk)
+    # Not its raw bytes.
+    seen = list(before.order_by("-pk").only("state", "body_sha256", "answer", "later", "patient", "order")[:_LOOK_BACK])
+    last = next((each for each in seen if each.state not in _AGAIN), None)
     if last is None or bytes(last.body_sha256) != bytes(kept.body_sha256):
         if last is not None:
             _log.warning("message %s has the number of message %s and another content", kept.pk, last.pk)
-        before.filter(state=MessageState.RECEIVED, body_sha256=kept.body_sha256).update(state=MessageState.SUPERSEDED)
+        if any(each.state == MessageState.RECEIVED for each in seen):
+            unanswered = before.filter(state=MessageState.RECEIVED, body_sha256=kept.body_sha256)
+            unanswered.update(state=MessageState.SUPERSEDED)
         return None
-    kept.replay_of = None
     kept.effect = f"message {last.pk} once more"
     kept.patient, kept.order = last.patient, last.order
     later = bytes(last.later) if last.later is not None else None
@@ -167,9 +156,7 @@ def _applied(kept: Hl7Message, header: Header, profile: Profile, interface: Hl7I
     except Refused as refused:
         return _parked(header, profile, refused, committed=False)
     try:
-        with transaction.atomic():
-            moment = told_at(message, profile, datetime.now(UTC), str(kept.pk), interface.name)
-            effect = handler_of(header, profile.types)(Arrived(message, profile, moment))
+        effect = apply(kept, message, profile, interface.name)
     except Refused as refused:
         return _parked(header, profile, refused, committed=True)
     return _Outcome(MessageState.APPLIED, answers(header, None, original=original), effect=effect)
@@ -204,7 +191,7 @@ def _note(kept: Hl7Message, outcome: _Outcome) -> None:
 
 _OUTCOME_FIELDS: Final = [
     *("interface", "state", "answer", "later", "finished_at", "condition", "place", "error", "effect", "patient"),
-    *("order", "replay_of"),
+    "order",
 ]
 
 

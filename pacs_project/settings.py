@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "administration",
     "trail",
     "viewer",
+    "reports",
     "hl7",
     "pacs_project",
 ]

@@ -55,7 +55,6 @@ class Migration(migrations.Migration):
                 ('patient', models.BigIntegerField(null=True)),
                 ('order', models.BigIntegerField(null=True)),
                 ('interface', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='messages', to='hl7.hl7interface')),
-                ('replay_of', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='replays', to='hl7.hl7message')),
             ],
             options={
                 'indexes': [models.Index(fields=['control_id', 'sending_application', 'sending_facility', '-id'], name='hl7_key'), models.Index(condition=models.Q(('state__in', ['received', 'parked', 'failed'])), fields=['state', 'id'], name='hl7_open'), models.Index(fields=['interface', '-id'], name='hl7_of_interface'), models.Index(condition=models.Q(('patient__isnull', False)), fields=['patient', '-id'], name='hl7_of_patient'), models.Index(condition=models.Q(('order__isnull', False)), fields=['order', '-id'], name='hl7_of_order')],

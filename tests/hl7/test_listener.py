@@ -197,7 +197,8 @@ def test_unfinished_messages_are_bounded_together() -> None:
     ("setting", "sent"), [("first_seconds", b""), ("frame_seconds", b"\x0bMSH|^~"), ("idle_seconds", framed(message()))]
 )
 def test_slow_senders_are_let_go(setting: str, sent: bytes) -> None:
-    with listening(**{setting: 0.2}) as ([port], _, _), Sender(port) as sender:
+    changed: dict[str, Any] = {setting: 0.2}
+    with listening(**changed) as ([port], _, _), Sender(port) as sender:
         sender.send(sent)
         if setting == "idle_seconds":
             assert code(sender.answer()) == "AA"

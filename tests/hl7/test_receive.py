@@ -8,6 +8,7 @@ from django.db import OperationalError, transaction
 from archive.models import Patient, PatientLink
 from audit.models import AccessEvent
 from hl7 import receive as receiving
+from hl7.header import Header
 from hl7.interfaces import Peer
 from hl7.models import Hl7Interface, Hl7Message
 from hl7.receive import receive
@@ -215,7 +216,7 @@ def test_our_own_fault_is_told_and_the_same_message_applied_later(monkeypatch: p
 def test_a_process_that_ended_before_it_answered() -> None:
     """The raw bytes are there, the effect isn't: the same message is applied when it comes again."""
     raw = wire(REGISTER)
-    header = receiving.Header.of(raw)
+    header = Header.of(raw)
     receiving._keep(raw, raw, header, HERE)
     assert code(sent(REGISTER)) == "AA"
     assert [each.state for each in Hl7Message.objects.order_by("pk")] == ["superseded", "applied"]
