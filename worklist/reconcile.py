@@ -6,10 +6,10 @@ first. What is wrong is hidden, what is unclear or unknown stays readable and wa
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from archive import outbox, patient_rows
@@ -37,15 +37,18 @@ _NOT_BEGUN: Final = (OrderStatus.REQUESTED, OrderStatus.SCHEDULED, OrderStatus.A
 
 
 def wish_for(order: Order) -> None:
-    """Have the studies looked at that an order may be about."""
-    procedures = order.procedures.all()
-    named = Q(study_instance_uid__in=procedures.values("study_instance_uid"))
-    named |= Q(order_links__procedure__in=procedures)
-    named |= Q(patient=Patient.objects.get(pk=order.patient_id).person, reconciliation__outcome=Outcome.UNSCHEDULED)
-    if order.accession_number:
-        requests = RequestAttributes.objects.filter(accession_number=order.accession_number)
-        named |= Q(accession_number=order.accession_number) | Q(series__in=requests.values("series"))
-    wish(Study.objects.filter(named).values_list("pk", flat=True).distinct())
+    """Have the studies looked at that an order may be about; each way to them is an index look-up."""
+    person = Patient.objects.get(pk=order.patient_id).person
+    uids = list(order.procedures.values_list("study_instance_uid", flat=True))
+    ways: list[QuerySet[Any, Any]] = [
+        StudyOrderLink.objects.filter(procedure__order=order).values("study"),
+        Reconciliation.objects.filter(outcome=Outcome.UNSCHEDULED, study__patient=person).values("study"),
+    ]
+    if number := order.accession_number:
+        ways.append(Study.objects.filter(accession_number=number).values("pk"))
+        ways.append(RequestAttributes.objects.filter(accession_number=number).values("series__study"))
+    found = Study.objects.filter(study_instance_uid__in=uids).values("pk").union(*ways)
+    wish(row["pk"] for row in found)
 
 
 def wish(studies: Iterable[int]) -> None:
