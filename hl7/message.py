@@ -41,7 +41,7 @@ class Syntax:
     @classmethod
     def of(cls, header: Header, codec: str) -> Syntax:
         """As the header says."""
-        component, repetition, escape, subcomponent = header.fields[2].decode("ascii")[:4]
+        component, repetition, escape, subcomponent = tuple(header.fields[2].decode("ascii")[:4])
         return cls(header.separator.decode("ascii"), component, repetition, escape, subcomponent, codec)
 
     def text(self, raw: str) -> str | None:
