@@ -67,4 +67,5 @@ def test_all_of_them(shared_data: Path) -> None:
     # Never our own fault.
     ours = Hl7Message.objects.filter(condition__in=(Condition.INTERNAL, Condition.RECORD_LOCKED))
     assert list(ours.values_list("type", "error")) == []
-    assert other == {}, codes
+    # The order that it cancels was completed by another file's message before.
+    assert other == {"made/epic_orm_o01_ca_cancel.hl7": ("AA", "AE")}, codes
