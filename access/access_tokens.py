@@ -10,9 +10,9 @@ from oauth2_provider.models import get_access_token_model
 from access.held_roles import held, row_of_client, rows_of_people
 from access.models import AppSession, Client
 from access.principal import Principal
-from access.ready_query import ReadyQuery
 from access.smart import permissions_of
 from access.token_models import since_switched_on
+from archive.ready_query import ReadyQuery
 
 
 def _of_token(checksum: str) -> QuerySet[Any, Any]:

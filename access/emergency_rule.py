@@ -30,13 +30,11 @@ def rule_of(principal: Principal, study_uids: Sequence[str]) -> dict[str, Any]:
 
     Sessions bring what is running along; of a person's tokens, which are rare, it is asked.
     """
-    running = EmergencyAccess.objects.active()
-    if principal.auth_method != "session":
-        running = running.filter(user__external_id=principal.id)
-    elif principal.emergencies:
-        running = running.filter(pk__in=principal.emergencies)
-    else:
+    of_session = principal.auth_method == "session"
+    if of_session and not principal.emergencies:
         return {}
+    of_person = {"pk__in": principal.emergencies} if of_session else {"user__external_id": principal.id}
+    running = EmergencyAccess.objects.active().filter(**of_person)
     patients = Study.objects.filter(study_instance_uid__in=study_uids).values("patient")
     found = running.filter(patient__in=patients).values_list("external_id", "reason").first()
     return {"rule": f"emergency:{found[0]}", "purpose": f"emergency: {found[1]}"} if found else {}

@@ -1,8 +1,13 @@
-"""The studies that grants, referrals and limits reach, as querysets; which of them count is ``access.policy``'s."""
+"""The studies that grants, referrals and limits reach, as querysets; which of them count is ``access.policy``'s.
 
-from collections.abc import Iterable
+Their SQL is written once for all who reach studies in the same ways, of ``KEPT`` of them at the most; it follows from
+these alone, so that it is never outdated. Whose grants and names count is a parameter.
+"""
+
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import BooleanField, F, Func, Q, QuerySet
@@ -11,8 +16,10 @@ from access.models import Grant, GrantQuery, PhysicianName
 from access.principal import Limit, LimitKind, Principal
 from access.rights import Right
 from archive.models import Patient, Series, Study
-from archive.study_scope import StudyScope
+from archive.scope_sql import Placeholder, Written, written_pieces
+from archive.study_scope import ReadyScope, StudyScope
 
+KEPT: Final = 256
 # One column: keys of studies.
 Keys = QuerySet[Any, Any]
 _HOLDERS = {
@@ -34,32 +41,44 @@ class Ways:
 
 def reached(principal: Principal, ways: Ways) -> StudyScope:
     """What is reached by any of ``ways``; of studies of which only series were granted, these series."""
-    grants = _grants(principal, ways.rights)
-    whole = _whole(principal, grants, ways)
+    pieces = {name: each.filled((principal.id,)) for name, each in _written(principal.kind, ways).items()}
+    return ReadyScope.of(Study, pieces, partial(_reached, principal.kind, principal.id, ways))
+
+
+def reached_whole(principal: Principal, ways: Ways) -> StudyScope:
+    """The same without studies of which only series were granted."""
+    grants = _grants(principal.kind, principal.id, ways.rights)
+    return _of(ways.limits, _whole(principal.kind, principal.id, grants, ways))
+
+
+@lru_cache(maxsize=KEPT)
+def _written(kind: str, ways: Ways) -> Mapping[str, Written]:
+    """The queries of everybody who reaches studies in the same ways; what they find is asked each time."""
+    return written_pieces(_reached(kind, Placeholder(0), ways))
+
+
+def _reached(kind: str, holder: str | Placeholder, ways: Ways) -> StudyScope:
+    grants = _grants(kind, holder, ways.rights)
+    whole = _whole(kind, holder, grants, ways)
     by_series = grants.filter(series__isnull=False)
     parts = by_series.values("series__study")
     series = Series.objects.filter(pk__in=by_series.values("series"))
     return _of(ways.limits, [*whole, parts]).in_parts(parts, series, _of(ways.limits, whole))
 
 
-def reached_whole(principal: Principal, ways: Ways) -> StudyScope:
-    """The same without studies of which only series were granted."""
-    return _of(ways.limits, _whole(principal, _grants(principal, ways.rights), ways))
-
-
-def _grants(principal: Principal, rights: Iterable[Right]) -> GrantQuery:
-    named = Grant.objects.filter(rights__overlap=sorted(rights), **{_HOLDERS[principal.kind]: principal.id})
+def _grants(kind: str, holder: str | Placeholder, rights: Iterable[Right]) -> GrantQuery:
+    named = Grant.objects.filter(rights__overlap=sorted(rights), **{_HOLDERS[kind]: holder})
     return named.active()
 
 
-def _whole(principal: Principal, grants: GrantQuery, ways: Ways) -> list[Keys]:
+def _whole(kind: str, holder: str | Placeholder, grants: GrantQuery, ways: Ways) -> list[Keys]:
     """Querysets of keys of studies, each found by an index of its own."""
     found: list[Keys] = [
         grants.filter(study__isnull=False).values("study"),
         Study.objects.filter(patient__in=grants.filter(patient__isnull=False).values("patient")).values("pk"),
     ]
-    if ways.referrals and principal.kind == "person":
-        names = PhysicianName.objects.filter(user__external_id=principal.id).values("name_key")
+    if ways.referrals and kind == "person":
+        names = PhysicianName.objects.filter(user__external_id=holder).values("name_key")
         found.append(Study.objects.filter(referring_physician_name_key__in=names).values("pk"))
     return found
 

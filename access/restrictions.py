@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
@@ -14,6 +14,7 @@ from access.restriction_models import DeletedStudy, Mark, Restriction
 from access.rights import Right
 from access.roles import Permission
 from archive.models import Study
+from archive.ready_query import ReadyQuery
 from archive.study_scope import StudyScope
 
 # One column: UIDs of studies.
@@ -99,7 +100,7 @@ def shown(studies: StudyScope, *, corrects: bool) -> StudyScope:
 class Marks:
     """Whether anything is marked at all. That something is, is asked anew each time; that nothing is, once a second."""
 
-    def __init__(self, anything: Callable[[], bool]) -> None:
+    def __init__(self, anything: ReadyQuery) -> None:
         self._anything = anything
         self._lock = threading.Lock()
         self._none_until = 0.0
@@ -109,7 +110,7 @@ class Marks:
         if time.monotonic() < self._none_until:
             return False
         asked_at = time.monotonic()
-        found = self._anything()
+        found = self._anything.first() is not None
         with self._lock:
             self._none_until = 0.0 if found else asked_at + BELIEVED_SECONDS
         return found
@@ -120,5 +121,5 @@ class Marks:
             self._none_until = 0.0
 
 
-marks = Marks(lambda: Restriction.objects.active().exists())
-quarantine = Marks(lambda: Study.objects.filter(quarantined=True).exists())
+marks = Marks(ReadyQuery(lambda: Restriction.objects.active().values("pk")))
+quarantine = Marks(ReadyQuery(lambda: Study.objects.filter(quarantined=True).values("pk")))

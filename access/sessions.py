@@ -1,15 +1,26 @@
 """Sessions in the database: their keys are looked up only if they look like one, and stored as digests alone."""
 
 import re
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
+from django.db.models import QuerySet
+from django.utils import timezone
 
 from access.authentication import digest
 from access.session_models import PersonSession
+from archive.ready_query import ReadyQuery
 
 KEY = re.compile(r"[a-z0-9]{32}")
+
+
+def _of_digest(digested: str, now: datetime) -> QuerySet[Any, Any]:
+    return Session.objects.filter(pk=digested, expire_date__gt=now).values("session_data")
+
+
+_OF_DIGEST: Final = ReadyQuery(_of_digest)
 
 
 class SessionStore(db.SessionStore):
@@ -40,12 +51,14 @@ class SessionStore(db.SessionStore):
             PersonSession.objects.filter(session_id=digest(before)).update(session_id=digest(self.session_key))
             self.delete(before)
 
-    def _get_session_from_db(self) -> Session | None:
-        key = self.session_key
-        self._session_key = digest(key or "")
-        row: Session | None = super()._get_session_from_db()  # type: ignore[misc]
-        self._session_key = key if row else None
-        return row
+    def load(self) -> dict[str, Any]:
+        """The data of the session of this key; without one the key is forgotten."""
+        found = _OF_DIGEST.first(digest(self.session_key or ""), timezone.now())
+        if found is None:
+            self._session_key = None
+            return {}
+        data: dict[str, Any] = self.decode(found["session_data"])
+        return data
 
     def _validate_session_key(self, key: str | None) -> bool:
         """A cookie may hold any bytes; a NUL among them is an error of the database, for anybody who sends it."""

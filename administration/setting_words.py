@@ -9,9 +9,17 @@ WORDS: Final[Mapping[str, str]] = {
         "A PostgreSQL server that offers the pg_trgm extension. Query parameters are libpq's, such as sslmode=require; "
         "?host=/folder names a unix socket. ./pacs up starts a PostgreSQL of its own unless this is set."
     ),
+    "PACS_DATABASE_PREPARE": (
+        "Frequent statements are planned once a database connection. Set it to false behind a pooler that gives each "
+        "transaction another connection, such as PgBouncer in transaction mode."
+    ),
     "PACS_REDIS_URL": (
         "Valkey or Redis for the task queue: redis:// or unix:///path. ./pacs up starts a Valkey of its own unless "
         "this is set."
+    ),
+    "PACS_WORKER_NICENESS": (
+        "How far tasks (thumbnails, metadata, transcoding) step back behind requests on the same machine: 0 (not at "
+        "all) to 19."
     ),
     "PACS_OBJECT_STORE": "Where DICOM objects lie: file (in the data folder) or s3.",
     "PACS_S3__ENDPOINT_URL": "Address of the S3 server; empty for AWS.",
@@ -85,6 +93,10 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_AT_REST__AT_ONCE": (
         "Series that all workers together transcode at a time. Keep it below the number of worker processes."
     ),
+    "PACS_AT_REST__BUSY_PERCENT": (
+        "While others use more than this share of the machine's processors nothing is transcoded at rest; 100: it "
+        "never waits for that."
+    ),
     "PACS_AT_REST__NICENESS": "How far the codecs step back behind everybody else: 0 (not at all) to 19.",
     "PACS_AT_REST__DROP_ORIGINALS": (
         "The representation takes the place of the original, once every frame of both has been compared a second time. "
@@ -157,7 +169,7 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_LIMITS__COMMITMENT_REFERENCES": "Instances in one storage commitment request; more: 413.",
     "PACS_LIMITS__COMMITMENT_BYTES": "Bytes of such a request; more: 413.",
     "PACS_LIMITS__STATEMENT_SECONDS": "Seconds after which PostgreSQL ends one statement.",
-    "PACS_LIMITS__SEARCH_SECONDS": "Seconds for the statement of a search or of the study list; then 503.",
+    "PACS_LIMITS__SEARCH_SECONDS": "Seconds for a search or the study list, but for look-ups by a key; then 503.",
     "PACS_LIMITS__SILENCE_SECONDS": "Seconds without a byte of a body, after which its sender is taken for dead: 400.",
     "PACS_LIMITS__ARCHIVE_BYTES": (
         "Bytes of all objects kept, deleted ones until they are swept; 0: no quota. What goes beyond is refused "

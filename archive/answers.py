@@ -4,6 +4,7 @@ Written at ingest, joined at search. ``BULKDATA_ROOT`` stands in RetrieveURL for
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -29,18 +30,28 @@ SERIES_INSTANCE_UID = "0020000E"
 
 # No text within a string can look like this: its quotes would be escaped.
 _RETRIEVE_URL_START = f'"{RETRIEVE_URL}":{{"vr":"UR","Value":["'
+_PLACEHOLDER = _RETRIEVE_URL_START + BULKDATA_ROOT
 _UTF8 = character_set(("ISO_IR 192",))
 _OF_LEVEL: Mapping[Level, tuple[Attribute, ...]] = {
     level: tuple(a for a in ATTRIBUTES if a.level == level) for level in ("patient", "study", "series", "instance")
 }
 # What an answer leaves out when it has no value: most objects that are no image have no Rows, Columns or frames.
 _OF_IMAGES = tuple(BY_KEYWORD[keyword].tag for keyword in ("Rows", "Columns", "BitsAllocated", "NumberOfFrames"))
+# Attributes with shorter values are written once and remembered: they follow from nothing but the value.
+_LONGEST_KNOWN = 64
 
 
 def _fragment(tag: str, vr: str, text: str) -> str:
+    return (_known if len(text) <= _LONGEST_KNOWN else _written)(tag, vr, text)
+
+
+def _written(tag: str, vr: str, text: str) -> str:
     if vr == "US":
         return f'"{tag}":{{"vr":"US","Value":[{text}]}}' if text.isdigit() else f'"{tag}":{{"vr":"US"}}'
     return json.attribute(int(tag, 16), vr.encode(), text.encode(), _UTF8).decode()
+
+
+_known = lru_cache(maxsize=4096)(_written)
 
 
 def _attributes(levels: Iterable[Level], values: Mapping[str, str]) -> Fragments:
@@ -123,6 +134,6 @@ def merged(answers: Iterable[tuple[str, frozenset[str] | None]]) -> str:
     return orjson.dumps({tag: result[tag] for tag in sorted(result)}).decode()
 
 
-def with_root(answer: str, root: str) -> str:
-    """``answer`` with its RetrieveURL below ``root``. A value that only looks like the placeholder stays as it is."""
-    return answer.replace(_RETRIEVE_URL_START + BULKDATA_ROOT, _RETRIEVE_URL_START + root, 1)
+def with_root(texts: Sequence[str], root: str) -> tuple[str, ...]:
+    """``texts`` with their RetrieveURLs below ``root``. A value that only looks like the placeholder stays as it is."""
+    return tuple([text.replace(_PLACEHOLDER, _RETRIEVE_URL_START + root, 1) for text in texts])

@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 from archive import outbox
 from archive.at_rest_dropping import drop_originals
 from archive.at_rest_making import RETRY_AFTER, TRIES, Outcome, represent
-from archive.at_rest_pace import alone_with, gently, paused, place
+from archive.at_rest_pace import alone_with, gently, paused, place, processors
 from archive.at_rest_policy import Kind, Row, choose, table
 from archive.errors import ArchiveFull
 from archive.models import Instance, OutboxEntry, Representation, TranscodingAttempt
@@ -30,6 +30,7 @@ log = logging.getLogger("archive.at_rest")
 # The longest that a task works on one instance; the worker would be ended after 840 seconds.
 INSTANCE_SECONDS = 600.0
 PAUSED_SECONDS = 60.0
+BUSY_SECONDS = 15.0
 FULL_SECONDS = 3600.0
 # With a long queue each entry asks for a place so seldom that all together ask once a second.
 ASK_SECONDS = 1.0
@@ -57,6 +58,9 @@ def transcode_series(subject: str) -> None:
     if paused():
         _again(subject, PAUSED_SECONDS + _while_others_wait())
         return
+    if processors.busy(chosen.busy_percent):
+        _again(subject, BUSY_SECONDS + _while_others_wait())
+        return
     try:
         check_quota(settings.PACS.limits.archive_bytes)
     except ArchiveFull:
@@ -65,7 +69,14 @@ def transcode_series(subject: str) -> None:
     with place(chosen.at_once) as free, alone_with(series_pk) as mine:
         if free and mine:
             until = time.monotonic() + chosen.turn_seconds
-            turn = gently(lambda: transcode_for(series_pk, until=until, seconds=INSTANCE_SECONDS))
+            turn = gently(
+                lambda: transcode_for(
+                    series_pk,
+                    until=until,
+                    seconds=INSTANCE_SECONDS,
+                    give_way=lambda: processors.busy(chosen.busy_percent),
+                )
+            )
     if not (free and mine):
         _again(subject, _while_others_wait())
     elif turn.again is not None:
@@ -78,15 +89,20 @@ def transcode_for(
     until: float | None = None,
     seconds: float | None = None,
     tell: Callable[[int, Outcome], None] = lambda pk, outcome: None,
+    give_way: Callable[[], bool] = lambda: False,
 ) -> Turn:
     """Make the representations that a series still lacks; its originals go if the policy says so.
 
-    Ends after the first instance that is done at ``until`` (``time.monotonic``), or when there is a pause. ``seconds``
-    is the longest that one instance may take. ``tell`` hears of each. Raises ``ArchiveUnavailable``.
+    Ends after the first instance that is done at ``until`` (``time.monotonic``), when there is a pause, or when
+    ``give_way`` says that others need the processors. ``seconds`` is the longest that one instance may take. ``tell``
+    hears of each. Raises ``ArchiveUnavailable``.
     """
     turn, rows = Turn(), policy()
     open_ones = candidates(series_pk, rows)
     for at, (pk, target) in enumerate(open_ones):
+        if at and give_way():
+            turn.again = BUSY_SECONDS
+            return turn
         if at and (paused() or (until is not None and time.monotonic() >= until)):
             turn.again = AT_ONCE
             return turn

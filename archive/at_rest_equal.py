@@ -63,6 +63,7 @@ def compare(old: Located, key: str, size: int, sha256: bytes) -> Equal:
         object_sha256=sha256,
         header_length=parsed.header_length,
         pixels=parsed.pixels,
+        frame_table=parsed.frames.pack(),
         held=(),
     )
     after = Frames(new, parsed.pixels, parsed.frames, None)

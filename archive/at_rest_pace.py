@@ -1,4 +1,4 @@
-"""How transcoding at rest keeps out of everybody's way: places, locks, low priority, and the pause.
+"""How transcoding at rest keeps out of everybody's way: places, locks, low priority, idle processors, and the pause.
 
 Places and locks are PostgreSQL's advisory locks of a session, so that a process which is killed gives them back.
 """
@@ -6,6 +6,7 @@ Places and locks are PostgreSQL's advisory locks of a session, so that a process
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -24,6 +25,11 @@ Result = TypeVar("Result")
 _PLACES, _SERIES = 0x4C42_5250 << 32, 0x4C42_5253 << 32
 
 
+# Less than that tells nothing about what a processor does, and more nothing about now.
+_LEAST_SECONDS, _MOST_SECONDS = 1.0, 60.0
+_OTHERS = (0, 2, 5, 6)  # user, system, irq and softirq of /proc/stat: whoever has not stepped back
+
+
 def paused() -> bool:
     """Whether nobody may begin now."""
     return TranscodingPause.objects.exists()
@@ -35,6 +41,42 @@ def pause(*, on: bool) -> None:
         TranscodingPause.objects.create()
     elif not on:
         TranscodingPause.objects.all().delete()
+
+
+class Processors:
+    """What this machine's processors do for those who have not stepped back, as transcoding and its codecs have."""
+
+    def __init__(self) -> None:
+        self._at = 0.0
+        self._seen = (0, 0)
+        self._share = 0.0
+
+    def busy(self, percent: float) -> bool:
+        """Whether others used more than ``percent`` of them since this was last asked, or in a second from now on.
+
+        Never where the operating system doesn't tell, and never with 100.
+        """
+        if percent >= 100 or not sys.platform.startswith("linux"):
+            return False
+        if time.monotonic() - self._at > _MOST_SECONDS:
+            self._at, self._seen = time.monotonic(), _spent()
+            time.sleep(_LEAST_SECONDS)
+        if time.monotonic() - self._at >= _LEAST_SECONDS:
+            spent = _spent()
+            others, total = (now - then for now, then in zip(spent, self._seen, strict=True))
+            self._at, self._seen = time.monotonic(), spent
+            self._share = 100 * others / total if total else 0.0
+        return self._share > percent
+
+
+def _spent() -> tuple[int, int]:
+    """Ticks that the processors worked for others, and all ticks, since the machine was started."""
+    with open("/proc/stat", encoding="ascii") as file:
+        ticks = [int(field) for field in file.readline().split()[1:9]]
+    return sum(ticks[place] for place in _OTHERS), sum(ticks)
+
+
+processors = Processors()
 
 
 @contextmanager

@@ -8,14 +8,12 @@ Sequence (0400,0561).
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from django.db.models import Case, F, JSONField, Q, TextField, Value, When
-from django.db.models.functions import Cast, JSONObject
 from pydicom.dataset import Dataset
 
-from archive.models import Study
 from dicom.attributes import ATTRIBUTES
 
 ORIGINAL_ATTRIBUTES = "04000561"
@@ -29,6 +27,14 @@ _PATIENT: Final = {a.keyword: a for a in ATTRIBUTES if a.level == "patient"}
 _ISSUER: Final = _PATIENT["IssuerOfPatientID"].tag
 _IDENTITY: Final = frozenset({"PatientID", "IssuerOfPatientID"})
 _VRS: Final = {a.tag: a.vr for a in _PATIENT.values()}
+
+# What is corrected as a column of a statement about a study ``st`` and its patient ``p``, for ``correction_in``.
+OF_STUDY: Final = f"""CASE WHEN st.original_patient_id IS NOT NULL OR p.told <> '{{}}' THEN json_build_object(
+    {", ".join(f"'{keyword}', p.{attribute.column}" for keyword, attribute in _PATIENT.items())},
+    'told', p.told, 'moved', st.original_patient_id IS NOT NULL, 'moment', p.corrected_at)::text END"""
+# The same of an instance ``i`` of it. One that came under another patient than its study is given as it is: it must not
+# look like that patient's.
+OF_INSTANCE: Final = f"CASE WHEN NOT i.patient_mismatch THEN {OF_STUDY} END"
 
 DataSet = dict[str, Any]
 
@@ -50,40 +56,10 @@ class Correction:
         return {tag: _attribute(_VRS[tag], text) for tag, text in self.texts.items()}
 
 
-def correction_of(study: Study) -> Correction | None:
-    """What is corrected in the objects of a study, read with its patient; ``None`` for nothing."""
-    patient = study.patient
-    return _correction(
-        {
-            **{keyword: getattr(patient, attribute.column) for keyword, attribute in _PATIENT.items()},
-            "told": patient.told,
-            "moved": study.original_patient_id is not None,
-            "moment": patient.corrected_at.isoformat() if patient.corrected_at else "",
-        }
-    )
-
-
-def correction_column() -> Case:
-    """The same as a column of a query of instances, for ``correction_in``.
-
-    One that came under another patient than its study is given as it is: it must not look like that patient's.
-    """
-    way = "series__study__patient__"
-    moved = Q(series__study__original_patient__isnull=False)
-    fields = {keyword: F(f"{way}{attribute.column}") for keyword, attribute in _PATIENT.items()}
-    found = JSONObject(
-        **fields,
-        told=F(f"{way}told"),
-        moved=Case(When(moved, then=Value(True)), default=Value(False)),
-        moment=Cast(f"{way}corrected_at", TextField()),
-    )
-    corrects = Q(patient_mismatch=False) & (moved | ~Q(**{f"{way}told": []}))
-    return Case(When(corrects, then=found), default=None, output_field=JSONField())
-
-
-def correction_in(column: Mapping[str, Any] | None) -> Correction | None:
-    """The correction in a value of ``correction_column``."""
-    return None if column is None else _correction(column)
+@lru_cache(maxsize=64)
+def correction_in(column: str | None) -> Correction | None:
+    """The correction in a value of ``OF_STUDY`` or ``OF_INSTANCE``; instances of one study have the same."""
+    return None if column is None else _correction(orjson.loads(column))
 
 
 def _correction(known: Mapping[str, Any]) -> Correction | None:

@@ -2,25 +2,27 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 from pydicom.dataset import Dataset
 
-from archive.codec_processes import away
+from archive.codec_processes import away, has_own_children
 from archive.corrections import corrected_header
 from archive.decoding import decoding
 from archive.errors import NotFound, NotRenderable
-from archive.frame_cache import FrameKey, frame_cache
+from archive.frame_cache import FrameCache, FrameKey, frame_cache
 from archive.frames_ahead import ahead
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
+from archive.ready_query import PreparedSql
 from archive.retrieve import little_endian, of_their_objects
 from dicom import annotation
-from dicom.codecs import CODECS, DecodedFrame, decode_frame
+from dicom.codecs import CODECS, DecodedFrame, decode_frame, is_coded_safely
 from dicom.described import recoded
 from dicom.errors import CannotDecode
 from dicom.frames import FrameRange, FrameTable
+from dicom.instance import ParsedInstance
 from dicom.limits import in_force
 from dicom.part10 import ByteSource
 from dicom.picture_header import WANTED, Wanted, read_picture_header
@@ -33,7 +35,9 @@ _PIECE = 1 << 20
 # Values of any VR begin at multiples of this many bytes, and so do pieces.
 _WORD = 8
 # Frame tables by the primary key of their instance
-Tables = Mapping[int, bytes | memoryview | None]
+Tables = Mapping[int, bytes | None]
+_TABLES = PreparedSql("SELECT id, object_key, frame_table FROM archive_instance WHERE id = ANY(%s::bigint[])")
+_TABLE_BYTES = 16 << 20
 _VR_OF_BITS = {16: "OW", 32: "OL", 64: "OV"}
 
 
@@ -162,6 +166,9 @@ class Frames:
         stored = self._codec(number)
         if not (stored.encapsulated or transfer_syntax.encapsulated):  # nothing there that could do harm
             return recoded(self._stored(number), stored.uid, self.pixels, transfer_syntax.uid)
+        if not stored.encapsulated and is_coded_safely(transfer_syntax.uid, self.pixels) and not has_own_children():
+            with decoding():
+                return recoded(self._stored(number), stored.uid, self.pixels, transfer_syntax.uid)
         return away(recoded, self._stored(number), stored.uid, self.pixels, transfer_syntax.uid)
 
     def _codec(self, number: int) -> TransferSyntax:
@@ -264,16 +271,46 @@ def _span(ranges: Sequence[FrameRange]) -> int:
 
 
 def frame_tables(instances: Sequence[Located]) -> Tables:
-    """The frame tables of several instances, by primary key: one look-up for ``frames_of`` each of them."""
-    return of_their_objects(instances, "frame_table", lambda parsed: parsed.frames.pack() if parsed.frames else None)
+    """The frame tables of several instances, by primary key: for ``frames_of`` each of them.
+
+    Most were read with the instance; of longer ones one look-up, or none where the one that is asked for is known.
+    """
+    tables = {each.pk: each.frame_table for each in instances}
+    long = [each for each in instances if each.frame_table == b""]
+    if len(long) == 1:
+        tables[long[0].pk] = _known_tables().get(long[0].object_key, lambda: _long_table(long[0]))
+    elif long:
+        tables |= _look_up(long)
+    return tables
+
+
+def _long_table(instance: Located) -> bytes:
+    packed = _look_up([instance]).get(instance.pk)
+    if packed is None:
+        raise NotFound("the instance has no frames")
+    return packed
+
+
+def _look_up(instances: Sequence[Located]) -> dict[int, bytes | None]:
+    return of_their_objects(instances, _TABLES, lambda packed: packed, _packed)
+
+
+def _packed(parsed: ParsedInstance) -> bytes | None:
+    return parsed.frames.pack() if parsed.frames is not None else None
+
+
+@cache
+def _known_tables() -> FrameCache:
+    """Long frame tables by the key of their object, which is written once: none ever has to be forgotten."""
+    return FrameCache(_TABLE_BYTES)
 
 
 def frames_of(instance: Located, tables: Tables | None = None) -> Frames:
     """The frames of ``instance``, its table taken from ``tables`` if they are known. Raises ``NotFound`` for none."""
     packed = (tables or frame_tables([instance])).get(instance.pk)
-    if packed is None or instance.pixels is None:
+    if not packed or instance.pixels is None:
         raise NotFound("the instance has no frames")
-    table = FrameTable.unpack(bytes(packed))
+    table = FrameTable.unpack(packed)
     if table.count == 0:
         raise NotFound("the instance has no frames")
     deflated = instance.transfer_syntax.deflated

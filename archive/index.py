@@ -1,38 +1,53 @@
-"""Making a batch of stored objects visible: one transaction for its rows, its news, its tasks and its record."""
+"""Making a batch of stored objects visible: one transaction for its rows, its news, its tasks and its record.
 
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+Three statements whatever the size of the batch: its parents are locked, what it adds to them is counted here, and all
+is written at once. Two more where a study or series is new.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from isal import igzip
 from psycopg.errors import SerializationFailure
 
-from archive import answers, extended_values, outbox, request_attributes
+from archive import answers, extended_values, outbox
 from archive.at_rest_policy import OFF
 from archive.extended_declaration import ExtendedAttribute
-from archive.index_patients import Named, named_patients
 from archive.index_rows import (
     INSTANCE,
+    PATIENT,
     SERIES,
     STUDY,
     PatientKey,
     StoredObject,
-    execute,
-    first_of,
-    insert,
+    as_json,
+    octets,
     place,
-    select_values,
+    rows_of,
+)
+from archive.index_statements import (
+    MEMBERS,
+    NEW_PARENTS,
+    PARENT_COLUMNS,
+    PARENTS,
+    PATIENT_NAMES,
+    SERIES_NAMES,
+    STUDY_NAMES,
 )
 from archive.outbox import Wish
 
-# Seconds to wait for more of a series before its document and picture are made.
-METADATA_DELAY = 2.0
-THUMBNAIL_DELAY = 1.0
-CREATE = "create"
+# Seconds to wait for more of a series before its document and picture are made: readers ask for the document first.
+METADATA_DELAY = 1.0
+THUMBNAIL_DELAY = 3.0
+# So often parents are looked for that others insert and delete at the same moment.
+_LOOKS = 4
 
 SeriesKey = tuple[str, str]
+_STUDY_NAMES = (*STUDY_NAMES, *PATIENT_NAMES)
 
 
 @dataclass(slots=True)
@@ -40,28 +55,56 @@ class Indexed:
     """What became of a batch, as SOP Instance UIDs."""
 
     created: set[str] = field(default_factory=set)
-    known: set[str] = field(default_factory=set)  # another writer was first
     patient_mismatch: set[str] = field(default_factory=set)  # the study belongs to another patient
 
 
 @dataclass(slots=True)
-class _Parent:
-    """A locked study or series row, and what this batch adds to it."""
+class _Study:
+    """A locked study, and what this batch adds to it."""
 
     id: int
-    parent_id: int
+    patient: int
     values: dict[str, str]
-    counts: tuple[int, int]
+    series: int
+    instances: int
     modalities: set[str]
+    institution: str
     new_series: int = 0
     new_instances: int = 0
+
+
+@dataclass(slots=True)
+class _Series:
+    """A locked series, and what this batch adds to it."""
+
+    id: int
+    study: _Study
+    values: dict[str, str]
+    request_attributes: str
+    instances: int
+    members: list[StoredObject] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Parents:
+    """Those of a batch, and the attributes that are declared to be indexed as well.
+
+    ``persons`` are the patients that identifiers name, of those that are known; what is ``stale`` has to be looked for
+    again.
+    """
+
+    declared: list[ExtendedAttribute]
+    persons: dict[PatientKey, int]
+    stale: bool
+    studies: dict[str, _Study] = field(default_factory=dict)
+    series: dict[SeriesKey, _Series] = field(default_factory=dict)
 
 
 def index(objects: Sequence[StoredObject], record: Callable[[Indexed], None]) -> Indexed:
     """Make ``objects`` visible in one transaction; ``record`` is called inside it, just before the commit.
 
-    No two of ``objects`` may share a SOP Instance UID. An object whose UID is in the index already is left out
-    and named in ``Indexed.known``.
+    No two of ``objects`` may share a SOP Instance UID. Raises ``overtaken()`` where one of them came into the index, or
+    a parent went, at the same moment: the transaction has to come again, without what is known by then.
     """
     with transaction.atomic():
         outcome = _write(objects) if objects else Indexed()
@@ -69,249 +112,188 @@ def index(objects: Sequence[StoredObject], record: Callable[[Indexed], None]) ->
     return outcome
 
 
-def _write(objects: Sequence[StoredObject]) -> Indexed:
-    declared = extended_values.writable()
-    patients = named_patients(objects)
-    studies = _studies(objects, patients)
-    series = _series(objects, studies)
-    outcome = Indexed()
-    ids = _instances(sorted(objects, key=lambda o: o.uid), patients, studies, series, outcome)
-    created = [o for o in objects if o.uid in ids]
-    _count(created, studies, series)
-    _write_fragments(created, ids, series)
-    _write_extended(declared, created, ids, studies, series)
-    _write_news(created)
-    outbox.wish(_wishes(created, studies, series))
-    return outcome
-
-
 def overtaken() -> OperationalError:
-    """For a row that was there and is gone a statement later, deleted: the transaction has to come again."""
-    error = OperationalError("a Delete was faster")
+    """For a row that came or went between two statements: the transaction has to come again."""
+    error = OperationalError("another writer was faster")
     error.__cause__ = SerializationFailure()
     return error
 
 
-def _studies(objects: Sequence[StoredObject], patients: Mapping[PatientKey, Named]) -> dict[str, _Parent]:
-    firsts = first_of(objects, lambda o: o.parsed.study_instance_uid)
-    insert(
-        "archive_study",
-        STUDY,
-        firsts,
-        extra=[
-            ("patient_id", "bigint", [patients[o.patient_key].patient for o in firsts]),
-            ("original_patient_id", "bigint", [patients[o.patient_key].original for o in firsts]),
-        ],
-        constants={
-            "modalities_in_study": "ARRAY[]::text[]",
-            "number_of_study_related_series": "0",
-            "number_of_study_related_instances": "0",
-            "answer": "''",
-        },
-        unless="study_instance_uid",
-        returning="id",
-    )
-    own, own_names = select_values("s", "study")
-    of_patient, patient_names = select_values("p", "patient")
-    found = execute(
-        "SELECT s.id, s.patient_id, s.number_of_study_related_series, s.number_of_study_related_instances, "
-        f"s.modalities_in_study, COALESCE(s.institution_name, ''), {own}, {of_patient} "
-        "FROM archive_study s JOIN archive_patient p ON p.id = s.patient_id "
-        "WHERE s.study_instance_uid IN (SELECT * FROM {rows}) ORDER BY s.study_instance_uid FOR UPDATE OF s",
-        ["text"],
-        [[o.parsed.study_instance_uid] for o in firsts],
-    )
-    if len(found) < len(firsts):
+def _write(objects: Sequence[StoredObject]) -> Indexed:
+    parents = _parents(objects)
+    for o in objects:
+        series = parents.series[o.series_key]
+        series.members.append(o)
+        series.study.new_instances += 1
+        series.study.modalities |= {series.values["Modality"]} - {""}
+    outcome = Indexed({o.uid for o in objects})
+    outcome.patient_mismatch = {
+        o.uid for o in objects if parents.persons.get(o.patient_key) != parents.series[o.series_key].study.patient
+    }
+    ids = _members(objects, parents, outcome)
+    if len(ids) < len(objects):
         raise overtaken()
-    parents, unplaced = {}, {}
-    for pk, patient, series, instances, modalities, institution, *values in found:
-        named = dict(zip(own_names + patient_names, values, strict=True))
-        parents[named["StudyInstanceUID"]] = _Parent(pk, patient, named, (series, instances), set(modalities))
-        if not institution:
-            unplaced[named["StudyInstanceUID"]] = pk
-    _place(objects, unplaced)
+    if parents.declared:
+        _write_extended(objects, parents, ids)
+    return outcome
+
+
+def _parents(objects: Sequence[StoredObject]) -> _Parents:
+    """The studies and series of ``objects``, locked; those that there were none of are new."""
+    new_series: Counter[int] = Counter()
+    for _ in range(_LOOKS):
+        parents = _locked(objects)
+        if parents.stale:
+            continue
+        missing = [o for o in objects if o.series_key not in parents.series]
+        if not missing:
+            for study in parents.studies.values():
+                study.new_series = new_series[study.id]
+                study.series += study.new_series
+            return parents
+        new_series.update(_insert_parents(missing, parents))
+    raise overtaken()
+
+
+def _locked(objects: Sequence[StoredObject]) -> _Parents:
+    keys = {o.series_key: None for o in objects}
+    columns: list[Sequence[str]] = [*zip(*sorted({o.patient_key for o in objects}), strict=True)]
+    columns += sorted({study for study, _ in keys}), sorted({series for _, series in keys})
+    found = PARENTS.rows([list(column) for column in columns])
+    declared, persons, stale = found[0][:3]
+    parents = _Parents(
+        [ExtendedAttribute(*each) for each in declared or ()],
+        {(value, issuer, study): person for value, issuer, study, person in persons or ()},
+        stale,
+    )
+    for row in found:
+        study_id, patient, *counts, series_id, instances, requests = row[3:PARENT_COLUMNS]
+        if study_id is None:
+            continue
+        of_study = dict(zip(_STUDY_NAMES, row[PARENT_COLUMNS:], strict=False))
+        study = parents.studies.setdefault(
+            of_study["StudyInstanceUID"],
+            _Study(study_id, patient, of_study, counts[0], counts[1], set(counts[2]), counts[3]),
+        )
+        of_series = dict(zip(SERIES_NAMES, row[PARENT_COLUMNS + len(_STUDY_NAMES) :], strict=True))
+        key = of_study["StudyInstanceUID"], of_series["SeriesInstanceUID"]
+        if series_id is not None and key in keys:
+            of_series["StudyInstanceUID"] = key[0]
+            parents.series[key] = _Series(series_id, study, of_series, requests, instances)
     return parents
 
 
-def _place(objects: Sequence[StoredObject], unplaced: Mapping[str, int]) -> None:
+def _insert_parents(missing: Sequence[StoredObject], parents: _Parents) -> list[int]:
+    """Give objects without a series one, and without a study also that; the study of each new series."""
+    without_study = [o for o in missing if o.parsed.study_instance_uid not in parents.studies]
+    of_patient = ("of_patient_id", "of_issuer_of_patient_id", "of_unidentified_study_uid")
+    found = NEW_PARENTS.rows(
+        [
+            rows_of(PATIENT, _first_of(without_study, lambda o: o.patient_key), lambda o: {}),
+            rows_of(
+                STUDY,
+                _first_of(without_study, lambda o: o.parsed.study_instance_uid),
+                lambda o: dict(zip(of_patient, o.patient_key, strict=True)),
+            ),
+            rows_of(
+                SERIES,
+                _first_of(missing, lambda o: o.series_key),
+                lambda o: {"of_study": o.parsed.study_instance_uid},
+            ),
+        ]
+    )
+    return [study for (study,) in found]
+
+
+def _first_of(objects: Iterable[StoredObject], key: Callable[[StoredObject], Any]) -> list[StoredObject]:
+    """The first object to arrive of each key."""
+    firsts: dict[Any, StoredObject] = {}
+    for o in objects:
+        firsts.setdefault(key(o), o)
+    return list(firsts.values())
+
+
+def _members(objects: Sequence[StoredObject], parents: _Parents, outcome: Indexed) -> dict[str, int]:
+    """Write what belongs to the parents, and what they are by then; the primary keys of the new instances."""
+    arrived = {o.uid: number for number, o in enumerate(objects)}
+
+    def beside(o: StoredObject) -> dict[str, Any]:
+        return {
+            "series_id": parents.series[o.series_key].id,
+            "patient_mismatch": o.uid in outcome.patient_mismatch,
+            "of_study": o.parsed.study_instance_uid,
+            "of_series": o.parsed.series_instance_uid,
+            "place": arrived[o.uid],
+        }
+
+    found = MEMBERS.rows(
+        [
+            rows_of(INSTANCE, objects, beside),
+            as_json([_series_row(series) for series in parents.series.values()]),
+            as_json([_study_row(study, objects) for study in parents.studies.values()]),
+            as_json([_fragment(series) for series in parents.series.values()]),
+            *outbox.wished(_wishes(parents)),
+        ]
+    )
+    return {uid: pk for pk, uid in found}
+
+
+def _series_row(series: _Series) -> dict[str, Any]:
+    total = series.instances + len(series.members)
+    return {
+        "id": series.id,
+        "n": total,
+        "answer": answers.series_answer(series.values, series.request_attributes, total),
+    }
+
+
+def _study_row(study: _Study, objects: Sequence[StoredObject]) -> dict[str, Any]:
+    modalities, total = sorted(study.modalities), study.instances + study.new_instances
+    row = {
+        "id": study.id,
+        "modalities": modalities,
+        "series": study.series,
+        "n": total,
+        "answer": answers.study_answer(study.values, modalities, study.series, total),
+    }
+    return row if study.institution else row | _place(study.values["StudyInstanceUID"], objects)
+
+
+def _place(study_instance_uid: str, objects: Sequence[StoredObject]) -> dict[str, str]:
     """Where a study was made is what the first of its objects says that names an institution."""
-    naming = [o for o in objects if o.parsed.study_instance_uid in unplaced and place(o, "InstitutionName")]
-    rows = [
-        (unplaced[o.parsed.study_instance_uid], place(o, "InstitutionName"), place(o, "InstitutionalDepartmentName"))
-        for o in first_of(naming, lambda o: o.parsed.study_instance_uid)
-    ]
-    if rows:
-        execute(
-            "UPDATE archive_study s SET institution_name = k.institution, institutional_department_name = k.department "
-            "FROM {rows} AS k (id, institution, department) WHERE s.id = k.id",
-            ["bigint", "text", "text"],
-            rows,
-        )
+    for o in objects:
+        if o.parsed.study_instance_uid == study_instance_uid and (institution := place(o, "InstitutionName")):
+            return {"institution": institution, "department": place(o, "InstitutionalDepartmentName")}
+    return {}
 
 
-def _series(objects: Sequence[StoredObject], studies: Mapping[str, _Parent]) -> dict[SeriesKey, _Parent]:
-    firsts = first_of(objects, lambda o: o.series_key)
-    study_ids = [studies[o.parsed.study_instance_uid].id for o in firsts]
-    created = insert(
-        "archive_series",
-        SERIES,
-        firsts,
-        extra=[("study_id", "bigint", study_ids)],
-        constants={
-            "number_of_series_related_instances": "0",
-            "version": "0",
-            "answer": "''",
-        },
-        unless="study_id, series_instance_uid",
-        returning="study_id, id",
-    )
-    by_id = {study.id: study for study in studies.values()}
-    for study_id, _ in created:
-        by_id[study_id].new_series += 1
-    request_attributes.write_items([pk for _, pk in created])
-    own, names = select_values("e", "series")
-    found = execute(
-        f"SELECT e.id, e.study_id, e.number_of_series_related_instances, e.request_attributes, {own} "
-        "FROM archive_series e WHERE (e.study_id, e.series_instance_uid) IN (SELECT * FROM {rows}) "
-        "ORDER BY e.study_id, e.series_instance_uid FOR UPDATE OF e",
-        ["bigint", "text"],
-        [(study_id, o.parsed.series_instance_uid) for study_id, o in zip(study_ids, firsts, strict=True)],
-    )
-    parents = {}
-    for pk, study_id, instances, requests, *values in found:
-        named = dict(zip(names, values, strict=True))
-        named["StudyInstanceUID"] = by_id[study_id].values["StudyInstanceUID"]
-        named["RequestAttributesSequence"] = requests
-        key = named["StudyInstanceUID"], named["SeriesInstanceUID"]
-        parents[key] = _Parent(pk, study_id, named, (0, instances), set())
-    return parents
+def _fragment(series: _Series) -> dict[str, Any]:
+    """The metadata of the series' new instances, in the order of their UIDs."""
+    members = sorted(series.members, key=lambda o: o.uid)
+    lines = igzip.compress(b"\n".join(o.parsed.json_text for o in members), 1)
+    return {"series_id": series.id, "lines": octets(lines)}
 
 
-def _instances(
-    objects: Sequence[StoredObject],
-    patients: Mapping[PatientKey, Named],
-    studies: Mapping[str, _Parent],
-    series: Mapping[SeriesKey, _Parent],
-    outcome: Indexed,
-) -> dict[str, int]:
-    mismatches = [patients[o.patient_key].patient != studies[o.parsed.study_instance_uid].parent_id for o in objects]
-    created = insert(
-        "archive_instance",
-        INSTANCE,
-        objects,
-        extra=[
-            ("series_id", "bigint", [series[o.series_key].id for o in objects]),
-            ("patient_mismatch", "bool", mismatches),
-        ],
-        unless="sop_instance_uid",
-        returning="sop_instance_uid, id",
-    )
-    outcome.created = {uid for uid, _ in created}
-    outcome.known = {o.uid for o in objects} - outcome.created
-    outcome.patient_mismatch = {o.uid for o, mismatch in zip(objects, mismatches, strict=True) if mismatch}
-    return dict(created)
-
-
-def _count(
-    created: Sequence[StoredObject], studies: Mapping[str, _Parent], series: Mapping[SeriesKey, _Parent]
-) -> None:
-    """Bring counts, modalities and ready answers of every touched study and series up to date."""
-    for o in created:
-        of_study, of_series = studies[o.parsed.study_instance_uid], series[o.series_key]
-        of_study.new_instances += 1
-        of_series.new_instances += 1
-        of_study.modalities |= {of_series.values["Modality"]} - {""}
-    series_rows = [
-        (e.id, total, answers.series_answer(e.values, e.values["RequestAttributesSequence"], total))
-        for e in series.values()
-        if e.new_instances
-        for total in [e.counts[1] + e.new_instances]
-    ]
-    study_rows = [
-        (s.id, "\\".join(modalities), *counts, answers.study_answer(s.values, modalities, *counts))
-        for s in studies.values()
-        if s.new_instances or s.new_series
-        for modalities in [sorted(s.modalities)]
-        for counts in [(s.counts[0] + s.new_series, s.counts[1] + s.new_instances)]
-    ]
-    if series_rows:
-        execute(
-            "UPDATE archive_series e SET number_of_series_related_instances = k.n, answer = k.answer, "
-            "version = e.version + 1, updated_at = statement_timestamp() "
-            "FROM {rows} AS k (id, n, answer) WHERE e.id = k.id",
-            ["bigint", "int", "text"],
-            series_rows,
-        )
-    if study_rows:
-        execute(
-            r"UPDATE archive_study s SET modalities_in_study = COALESCE(string_to_array(k.modalities, '\'), '{}'), "
-            "number_of_study_related_series = k.series, number_of_study_related_instances = k.n, "
-            "answer = k.answer, updated_at = statement_timestamp() "
-            "FROM {rows} AS k (id, modalities, series, n, answer) WHERE s.id = k.id",
-            ["bigint", "text", "int", "int", "text"],
-            study_rows,
-        )
-
-
-def _write_fragments(
-    created: Sequence[StoredObject], ids: Mapping[str, int], series: Mapping[SeriesKey, _Parent]
-) -> None:
-    by_series: dict[int, list[StoredObject]] = defaultdict(list)
-    for o in created:
-        by_series[series[o.series_key].id].append(o)
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO archive_metadatafragment (series_id, instance_ids, lines) VALUES (%s, %s, %s)",
-            [
-                (pk, [ids[o.uid] for o in members], igzip.compress(b"\n".join(o.parsed.json_text for o in members), 1))
-                for pk, members in sorted(by_series.items())
-            ],
-        )
-
-
-def _write_extended(
-    declared: Sequence[ExtendedAttribute],
-    created: Sequence[StoredObject],
-    ids: Mapping[str, int],
-    studies: Mapping[str, _Parent],
-    series: Mapping[SeriesKey, _Parent],
-) -> None:
-    if not declared:
-        return
+def _write_extended(objects: Sequence[StoredObject], parents: _Parents, ids: Mapping[str, int]) -> None:
     instances = (
         extended_values.Indexable(
             (*o.series_key, o.uid),
-            {
-                "study": studies[o.parsed.study_instance_uid].id,
-                "series": series[o.series_key].id,
-                "instance": ids[o.uid],
-            },
+            {"study": series.study.id, "series": series.id, "instance": ids[o.uid]},
             extended_values.data_set(o.parsed.json_text),
         )
-        for o in created
+        for o in objects
+        for series in [parents.series[o.series_key]]
     )
-    extended_values.write(extended_values.extracted(declared, instances))
+    extended_values.write(extended_values.extracted(parents.declared, instances))
 
 
-def _write_news(created: Sequence[StoredObject]) -> None:
-    if created:
-        execute(
-            "INSERT INTO archive_changefeedentry (action, study_instance_uid, series_instance_uid, sop_instance_uid) "
-            "SELECT * FROM {rows}",
-            ["text"] * 4,
-            [(CREATE, *o.series_key, o.uid) for o in created],
-        )
-
-
-def _wishes(
-    created: Sequence[StoredObject], studies: Mapping[str, _Parent], series: Mapping[SeriesKey, _Parent]
-) -> list[Wish]:
-    touched = {series[o.series_key].id for o in created}
+def _wishes(parents: _Parents) -> list[Wish]:
     at_rest = settings.PACS.at_rest
-    framed = {series[o.series_key].id for o in created if o.parsed.frames and at_rest.transfer_syntax != OFF}
-    return (
-        [Wish(outbox.SERIES_METADATA, str(pk), METADATA_DELAY) for pk in sorted(touched)]
-        + [Wish(outbox.SERIES_THUMBNAIL, str(pk), THUMBNAIL_DELAY) for pk in sorted(touched)]
-        + [Wish(outbox.AT_REST, str(pk), at_rest.delay_seconds) for pk in sorted(framed)]
-        + [Wish(outbox.RECONCILE, str(study.id)) for study in studies.values() if study.new_series]
-    )
+    wishes = [Wish(outbox.RECONCILE, str(study.id)) for study in parents.studies.values() if study.new_series]
+    for series in parents.series.values():
+        subject = str(series.id)
+        wishes.append(Wish(outbox.SERIES_METADATA, subject, METADATA_DELAY))
+        wishes.append(Wish(outbox.SERIES_THUMBNAIL, subject, THUMBNAIL_DELAY))
+        if at_rest.transfer_syntax != OFF and any(o.parsed.frames for o in series.members):
+            wishes.append(Wish(outbox.AT_REST, subject, at_rest.delay_seconds))
+    return wishes

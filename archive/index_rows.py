@@ -1,21 +1,20 @@
-"""The rows of a batch: which column gets what, and the bulk statements that insert, lock and count.
+"""The rows of a batch: which column gets what, as one JSON text a table (``archive.index_statements`` takes them).
 
-Columns follow ``dicom.attributes``; every statement takes whole columns (``unnest``), so that its number does not grow
-with the batch. Rows are inserted and locked in key order, the same for every writer: two batches about one study wait
-for each other instead of deadlocking.
+Columns follow ``dicom.attributes``.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+import orjson
 from django.db import connection
-from psycopg.types.json import Jsonb
 
 from archive import answers
 from archive.names import name_key
 from dicom.attributes import ATTRIBUTES, Attribute, Level
 from dicom.part10 import ParsedInstance
+from dicom.pixels import PixelDescription
 
 PatientKey = tuple[str, str, str]
 
@@ -48,7 +47,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a bulk insert: its name, PostgreSQL type, and where its value comes from."""
+    """One column of a bulk insert: its name, PostgreSQL type, and where its value comes from, as JSON has it."""
 
     name: str
     type: str
@@ -96,13 +95,21 @@ def trimmed(text: str) -> str:
     return text[:LONGEST_TEXT].strip()
 
 
-def _described(o: StoredObject) -> Jsonb | None:
+_DESCRIBED = tuple(field.name for field in fields(PixelDescription))
+
+
+def _described(o: StoredObject) -> dict[str, Any] | None:
     pixels = o.parsed.pixels
-    return Jsonb({name: getattr(pixels, name) for name in pixels.__dataclass_fields__}) if pixels else None
+    return {name: getattr(pixels, name) for name in _DESCRIBED} if pixels else None
 
 
-def _bulk(o: StoredObject) -> Jsonb | None:
-    return Jsonb({path: [b.vr, b.offset, b.length] for path, b in o.parsed.bulk.items()}) if o.parsed.bulk else None
+def _bulk(o: StoredObject) -> dict[str, Any] | None:
+    return {path: [b.vr, b.offset, b.length] for path, b in o.parsed.bulk.items()} if o.parsed.bulk else None
+
+
+def octets(value: bytes) -> str:
+    """Bytes as PostgreSQL reads them."""
+    return f"\\x{value.hex()}"
 
 
 PATIENT = [
@@ -122,21 +129,13 @@ INSTANCE = [
     Column("transfer_syntax_uid", "text", lambda o: o.parsed.transfer_syntax_uid),
     Column("object_key", "text", lambda o: o.key),
     Column("object_size", "bigint", lambda o: o.size),
-    Column("object_sha256", "bytea", lambda o: o.sha256),
+    Column("object_sha256", "bytea", lambda o: octets(o.sha256)),
     Column("header_length", "bigint", lambda o: o.parsed.header_length),
     Column("pixels", "jsonb", _described),
-    Column("frame_table", "bytea", lambda o: o.parsed.frames.pack() if o.parsed.frames else None),
+    Column("frame_table", "bytea", lambda o: octets(o.parsed.frames.pack()) if o.parsed.frames else None),
     Column("bulk", "jsonb", _bulk),
     Column("answer", "text", lambda o: answers.instance_answer(o.parsed.values)),
 ]
-
-
-def first_of(objects: Iterable[StoredObject], key: Callable[[StoredObject], Any]) -> list[StoredObject]:
-    """The first object to arrive of each key, in the order of the keys."""
-    firsts: dict[Any, StoredObject] = {}
-    for o in objects:
-        firsts.setdefault(key(o), o)
-    return [firsts[k] for k in sorted(firsts)]
 
 
 def execute(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -148,31 +147,16 @@ def execute(sql: str, types: Sequence[str], rows: Sequence[Sequence[Any]]) -> li
         return list(cursor.fetchall()) if cursor.description else []
 
 
-def insert(
-    table: str,
-    columns: Sequence[Column],
-    objects: Sequence[StoredObject],
-    *,
-    extra: Sequence[tuple[str, str, Sequence[Any]]] = (),
-    constants: Mapping[str, str] | None = None,
-    unless: str,
-    returning: str,
-) -> list[tuple[Any, ...]]:
-    """Insert one row for each of ``objects`` unless its key (``unless``) exists; nothing is ever overwritten.
+def rows_of(
+    columns: Sequence[Column], objects: Iterable[StoredObject], more: Callable[[StoredObject], dict[str, Any]]
+) -> str:
+    """A row for each of ``objects`` as JSON: its columns, and ``more`` by name."""
+    return as_json([{c.name: c.value(o) for c in columns} | more(o) for o in objects])
 
-    ``extra`` columns are (name, type, values); ``constants`` are SQL literals. Returns ``returning`` of the new rows.
-    """
-    constants = constants or {}
-    names = [c.name for c in columns] + [name for name, _, _ in extra] + list(constants)
-    types = [c.type for c in columns] + [kind for _, kind, _ in extra]
-    rows = [
-        [c.value(o) for c in columns] + [values[position] for _, _, values in extra]
-        for position, o in enumerate(objects)
-    ]
-    quoted = ", ".join(f'"{name}"' for name in names)
-    literals = "".join(f", {value}" for value in constants.values())
-    sql = f"INSERT INTO {table} ({quoted}) SELECT *{literals} FROM {{rows}} ON CONFLICT ({unless}) DO NOTHING"
-    return execute(f"{sql} RETURNING {returning}", types, rows)
+
+def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows by the names of their columns, as a statement takes them."""
+    return orjson.dumps(rows).decode()
 
 
 def select_values(alias: str, level: Level) -> tuple[str, list[str]]:

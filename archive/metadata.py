@@ -14,14 +14,16 @@ from uuid import uuid4
 import orjson
 from django.conf import settings
 from django.db import transaction
-from isal import igzip
+from isal import igzip, isal_zlib
 
-from archive.corrections import as_stored, corrected_text, correction_of
+from archive.corrections import OF_STUDY, as_stored, corrected_text, correction_in
 from archive.errors import ArchiveUnavailable, NotFound
+from archive.located import LocatedDocument, LocatedSeries
 from archive.models import Instance, MetadataFragment, Series, SeriesDocument
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from archive.payload import StoredSource
+from archive.ready_query import PreparedSql
 from dicom.errors import DicomError
 from dicom.part10 import BULKDATA_ROOT, parse
 
@@ -30,18 +32,30 @@ log = logging.getLogger("archive.metadata")
 _URI = b'"BulkDataURI":"'
 _SEPARATOR = b",\n"
 _ATTEMPTS = 10
+# One statement sees one moment: the fragments and what is corrected are those of the version.
+_VERSION_AND_FRAGMENTS = PreparedSql(
+    f"SELECT se.version, {OF_STUDY}, f.id, f.instance_ids, f.lines FROM archive_series se"  # noqa: S608 - our own
+    " JOIN archive_study st ON st.id = se.study_id JOIN archive_patient p ON p.id = st.patient_id"
+    " LEFT JOIN archive_metadatafragment f ON f.series_id = se.id WHERE se.id = %s ORDER BY f.id"
+)
+_IN_ORDER = PreparedSql(
+    "SELECT id, patient_mismatch FROM archive_instance WHERE series_id = %s AND id = ANY(%s::bigint[])"
+    " ORDER BY instance_number, id"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A gzip DICOM JSON array, its entity tag, and the root that its BulkDataURIs carry."""
+    """A gzip DICOM JSON array and its entity tag."""
 
     gzipped: bytes
     etag: str
 
     def text(self) -> bytes:
         """The JSON itself."""
-        return bytes(igzip.decompress(self.gzipped))
+        # What a gzip member ends with is its size (RFC 1952 2.3.1): with it the text grows only once.
+        size = int.from_bytes(self.gzipped[-4:], "little")
+        return bytes(isal_zlib.decompress(self.gzipped, 31, max(1, size)))
 
 
 def prepare(subject: str) -> None:
@@ -53,7 +67,16 @@ def prepare(subject: str) -> None:
     _current(series)
 
 
-def series_document(series: Series, root: str) -> Document:
+def ready_tag(found: Sequence[LocatedSeries], root: str) -> str | None:
+    """The entity tag that ``study_document`` of these series has under ``root``, told by their rows alone.
+
+    ``None`` where a document is yet to be prepared.
+    """
+    rows = [e.document for e in found if e.document is not None and e.document.version >= e.version]
+    return _tag_of([_tag(row, root) for row in rows]) if len(rows) == len(found) else None
+
+
+def series_document(series: Series | LocatedSeries, root: str) -> Document:
     """The metadata of all instances of ``series``, with BulkDataURIs under ``root``.
 
     The stored document carries the configured public root and is served as it is; for another root (a viewer that
@@ -73,7 +96,7 @@ def series_document(series: Series, root: str) -> Document:
         if row.root == root:
             return Document(stored, row.etag)
         text = _moved(igzip.decompress(stored), row.root, root)
-        return Document(igzip.compress(text, 1), _digest(f"{row.etag} {root}".encode()))
+        return Document(igzip.compress(text, 1), _tag(row, root))
     raise ArchiveUnavailable("the metadata is changing too fast to be read")
 
 
@@ -82,8 +105,8 @@ def study_document(documents: Sequence[Document]) -> Document:
     if len(documents) == 1:
         return documents[0]
     bodies = [document.text()[1:-1].strip() for document in documents]
-    etag = _digest("".join(document.etag for document in documents).encode())
-    return Document(igzip.compress(b"[" + _SEPARATOR.join(b for b in bodies if b) + b"]", 1), etag)
+    body = b"[" + _SEPARATOR.join(b for b in bodies if b) + b"]"
+    return Document(igzip.compress(body, 1), _tag_of([document.etag for document in documents]))
 
 
 def objects_of(document: Document) -> list[bytes]:
@@ -93,15 +116,25 @@ def objects_of(document: Document) -> list[bytes]:
 
 def instance_document(document: Document, sop_instance_uid: str) -> Document:
     """The one object of the instance, as an array of one. Raises ``NotFound``."""
-    wanted = sop_instance_uid.encode()
-    for line in document.text()[1:-1].split(_SEPARATOR):
+    for line in _lines_with(sop_instance_uid.encode(), document.text()[1:-1]):
         # The UID may also stand in a reference inside another object: look before you trust.
-        if wanted in line and _sop_instance_uid(line) == sop_instance_uid:
+        if _sop_instance_uid(line) == sop_instance_uid:
             return Document(igzip.compress(b"[" + line + b"]", 1), _digest(line))
     raise NotFound("no metadata of this instance")
 
 
-def instance_values(series: Series, sop_instance_uid: str) -> Mapping[str, dict[str, object]]:
+def _lines_with(wanted: bytes, text: bytes) -> Iterator[bytes]:
+    """Those lines of ``text`` in which ``wanted`` stands; the others are not even cut off."""
+    at = text.find(wanted)
+    while at >= 0:
+        begin = text.rfind(_SEPARATOR, 0, at)
+        end = text.find(_SEPARATOR, at)
+        end = len(text) if end < 0 else end
+        yield text[0 if begin < 0 else begin + len(_SEPARATOR) : end]
+        at = text.find(wanted, end)
+
+
+def instance_values(series: LocatedSeries, sop_instance_uid: str) -> Mapping[str, dict[str, object]]:
     """The metadata of one instance as a parsed DICOM JSON object."""
     text = instance_document(series_document(series, ""), sop_instance_uid).text()
     loaded: list[dict[str, dict[str, object]]] = orjson.loads(text)
@@ -127,25 +160,34 @@ def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:32]
 
 
-def _current(series: Series, missing: str = "") -> SeriesDocument:
+def _tag(row: SeriesDocument | LocatedDocument, root: str) -> str:
+    """That of the stored bytes, which carry one root; under another the bytes are others."""
+    return row.etag if row.root == root else _digest(f"{row.etag} {root}".encode())
+
+
+def _tag_of(tags: Sequence[str]) -> str:
+    return tags[0] if len(tags) == 1 else _digest("".join(tags).encode())
+
+
+def _current(series: Series | LocatedSeries, missing: str = "") -> SeriesDocument | LocatedDocument:
     """The row of a document that has at least what ``series`` had when it was looked up, built if there is none.
 
     ``missing`` is the key of a document that wasn't found: unless its row is replaced already, it is built anew.
     """
-    row: SeriesDocument | None = None if missing else getattr(series, "document", None)
+    known: SeriesDocument | LocatedDocument | None = None if missing else getattr(series, "document", None)
+    if known is not None and known.version >= series.version:
+        return known
     for _ in range(_ATTEMPTS):
-        if row is None:
-            row = SeriesDocument.objects.filter(series=series).first()
+        row = SeriesDocument.objects.filter(series=series.pk).first()
         if row is not None and row.version >= series.version and row.object_key != missing:
             return row
-        built = _build(series, row)
+        built = _build(series.pk, row)
         if built is not None:
             return built
-        row = None
     raise ArchiveUnavailable("the metadata is changing too fast to be read")
 
 
-def _stored(row: SeriesDocument) -> bytes:
+def _stored(row: SeriesDocument | LocatedDocument) -> bytes:
     """The document of ``row``. Raises ``ObjectMissing``, also for one that is no longer what was put there."""
     try:
         stored = object_store().read_range(row.object_key, 0, row.object_size)
@@ -182,26 +224,25 @@ def _parsed_again(instance_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
             raise ArchiveUnavailable("a stored object is damaged") from error
 
 
-def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
+def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
     """Merge the old document and the fragments into a new object; ``None`` when another builder was faster.
 
     The object is put before its row changes, and the row changes only if the old one is still there. The old object
     goes last: a reader who still holds its key looks the row up again.
     """
-    with transaction.atomic():
-        locked = Series.objects.select_for_update(of=("self",)).select_related("study__patient").get(pk=series.pk)
-        version, correction = locked.version, correction_of(locked.study)
-        fragments = list(MetadataFragment.objects.filter(series=series).order_by("id"))
+    found = _VERSION_AND_FRAGMENTS.rows([series])
+    if not found:
+        raise Series.DoesNotExist
+    version, correction = found[0][0], correction_in(found[0][1])
+    fragments = [(pk, ids, packed) for _, _, pk, ids, packed in found if pk is not None]
     try:
         lines = dict(_lines_of(old))
-        for fragment in fragments:
-            texts = igzip.decompress(bytes(fragment.lines)).split(b"\n")
-            lines.update(zip(fragment.instance_ids, texts, strict=True))
-        order = Instance.objects.filter(series=series, pk__in=list(lines)).order_by("instance_number", "id")
-        strangers = dict(order.values_list("pk", "patient_mismatch"))
-        ids = list(strangers)
+        for _, of_lines, packed in fragments:
+            lines.update(zip(of_lines, igzip.decompress(packed).split(b"\n"), strict=True))
+        in_order = _IN_ORDER.rows([series, list(lines)])
+        ids = [pk for pk, _ in in_order]
         root = public_dicomweb_root()
-        given = (lines[pk] if strangers[pk] else corrected_text(lines[pk], correction) for pk in ids)
+        given = (lines[pk] if stranger else corrected_text(lines[pk], correction) for pk, stranger in in_order)
         text = b"[" + _SEPARATOR.join(given) + b"]"
         gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
         key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
@@ -210,24 +251,23 @@ def _build(series: Series, old: SeriesDocument | None) -> SeriesDocument | None:
         return None
     except ObjectStoreError as error:
         raise ArchiveUnavailable("the metadata can't be prepared now") from error
+    row = SeriesDocument(
+        series_id=series,
+        version=version,
+        instance_ids=ids,
+        object_key=key,
+        object_size=len(gzipped),
+        root=root,
+        etag=_digest(gzipped),
+        corrected=correction.moment if correction else "",
+    )
     with transaction.atomic():
-        Series.objects.select_for_update().get(pk=series.pk)
-        present = SeriesDocument.objects.filter(series=series).first()
-        won = (present.object_key if present else None) == (old.object_key if old else None)
+        Series.objects.select_for_update().only("pk").get(pk=series)
+        present = SeriesDocument.objects.filter(series=series).values_list("object_key", flat=True).first()
+        won = present == (old.object_key if old else None)
         if won:
-            row, _ = SeriesDocument.objects.update_or_create(
-                series=series,
-                defaults={
-                    "version": version,
-                    "instance_ids": ids,
-                    "object_key": key,
-                    "object_size": len(gzipped),
-                    "root": root,
-                    "etag": _digest(gzipped),
-                    "corrected": correction.moment if correction else "",
-                },
-            )
-            MetadataFragment.objects.filter(pk__in=[f.pk for f in fragments]).delete()
+            row.save(force_insert=present is None, force_update=present is not None)
+            MetadataFragment.objects.filter(pk__in=[pk for pk, _, _ in fragments]).delete()
     stale = key if not won else (old.object_key if old else None)
     if stale:
         try:

@@ -25,6 +25,8 @@ EXTENDED_REMOVAL = "extended_removal"
 AT_REST = "at_rest"
 RECONCILE = "reconcile"
 
+# What the task that runs an entry is called.
+RUN_OUTBOX_ENTRY = "archive.run_outbox_entry"
 ATTEMPTS = 5
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long
 # gets a handful of copies of it, not one each minute. Copies do no harm.
@@ -32,7 +34,7 @@ RESEND_SECONDS = 60
 LONGEST_RESEND_SECONDS = 3600
 RETRY_SECONDS = 5
 
-_WISH = """
+WISH = """
     INSERT INTO archive_outboxentry (kind, subject, generation, attempts, dead, last_error, not_before)
     SELECT kind, subject, 1, 0, false, '', statement_timestamp() + delay * interval '1 second'
     FROM unnest(%s::text[], %s::text[], %s::float8[]) AS wish (kind, subject, delay)
@@ -99,10 +101,15 @@ class Wish:
 
 def wish(wishes: Iterable[Wish]) -> None:
     """Write ``wishes`` in the current transaction; equal open ones become one."""
-    unique = {(w.kind, w.subject): w for w in wishes}
-    if unique:
-        columns = zip(*((w.kind, w.subject, float(w.delay)) for w in unique.values()), strict=True)
-        _execute(_WISH, [list(column) for column in columns])
+    columns = wished(wishes)
+    if columns[0]:
+        _execute(WISH, columns)
+
+
+def wished(wishes: Iterable[Wish]) -> tuple[list[str], list[str], list[float]]:
+    """The parameters of ``WISH``: kinds, subjects and delays, each pair of the first two once."""
+    unique = {(w.kind, w.subject): float(w.delay) for w in wishes}
+    return [kind for kind, _ in unique], [subject for _, subject in unique], list(unique.values())
 
 
 def progress(kind: str, subject: str) -> None:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 from django.db.models import Exists, OuterRef, QuerySet
 
 from archive import answers
-from archive.models import Study
-from archive.study_scope import StudyScope
+from archive.models import Series, Study
+from archive.scope_sql import Piece, Pieces, Written, pieces_of, written
+from audit.prepared import PreparedSql
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +22,16 @@ class PartCounts:
     instances: int
 
 
-def part_counts(scope: QuerySet[Study]) -> Mapping[str, PartCounts]:
-    """The counts of the studies that ``scope`` reaches in part, by Study Instance UID.
+def part_counts(pieces: Pieces) -> Mapping[str, PartCounts]:
+    """The counts of the studies that a scope of these ``pieces`` reaches in part, by Study Instance UID.
 
     One query, and none where no study can be reached in part.
     """
-    if not isinstance(scope, StudyScope) or scope.parts is None:
+    if "series" not in pieces:
         return {}
-    _, series, whole = scope.parts
-    rows = series.exclude(Exists(whole.filter(pk=OuterRef("study")))).values_list(
-        "study__study_instance_uid", "modality", "number_of_series_related_instances"
-    )
     found: dict[str, list[tuple[str, int]]] = {}
-    for uid, modality, instances in rows:
+    sql, parameters = _parts().filled((), pieces)
+    for uid, modality, instances in PreparedSql(sql).rows(parameters):
         found.setdefault(uid, []).append((modality, instances))
     return {
         uid: PartCounts(
@@ -44,15 +43,23 @@ def part_counts(scope: QuerySet[Study]) -> Mapping[str, PartCounts]:
     }
 
 
-def with_part_counts(texts: Sequence[str], scope: QuerySet[Study]) -> Sequence[str]:
-    """Answers of a search within ``scope``, as far as they have counts and modalities of studies reached in part."""
-    counts = part_counts(scope) if texts else {}
+@lru_cache(maxsize=1)
+def _parts() -> Written:
+    """The series of studies that are reached in part, with the UID of their study."""
+    whole = Study.objects.filter(pk=OuterRef("study"), pk__in=Piece("whole"))
+    series = Series.objects.filter(pk__in=Piece("series")).exclude(Exists(whole))
+    return written(series.values_list("study__study_instance_uid", "modality", "number_of_series_related_instances"))
+
+
+def with_part_counts(texts: Sequence[str], pieces: Pieces) -> Sequence[str]:
+    """Answers of a search within a scope, as far as they have counts and modalities of studies reached in part."""
+    counts = part_counts(pieces) if texts else {}
     return [_text(text, counts) for text in texts] if counts else texts
 
 
 def count_parts(studies: Sequence[Study], scope: QuerySet[Study]) -> None:
     """The same for rows that are at hand and not saved."""
-    counts = part_counts(scope) if studies else {}
+    counts = part_counts(pieces_of(scope)) if studies else {}
     for study in studies:
         if (known := counts.get(study.study_instance_uid)) is not None:
             study.modalities_in_study = list(known.modalities)

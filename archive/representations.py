@@ -40,11 +40,15 @@ def held_frames(frames: Frames, target: TransferSyntax) -> Frames:
     held = _ready(frames.instance, target)
     if held is None:
         return frames
-    packed = Representation.objects.filter(pk=held.pk).values_list("frame_table", flat=True).first()
+    packed = held.frame_table or _long_table(held)
     if packed is None:
         return frames
-    instance = as_held(frames.instance, held)
-    return Frames(instance, held.pixels, FrameTable.unpack(bytes(packed)), None)
+    return Frames(as_held(frames.instance, held), held.pixels, FrameTable.unpack(packed), None)
+
+
+def _long_table(held: Held) -> bytes | None:
+    packed = Representation.objects.filter(pk=held.pk).values_list("frame_table", flat=True).first()
+    return None if packed is None else bytes(packed)
 
 
 def as_held(instance: Located, held: Held) -> Located:
@@ -57,6 +61,7 @@ def as_held(instance: Located, held: Held) -> Located:
         object_sha256=bytes.fromhex(held.sha256),
         header_length=held.header_length,
         pixels=held.pixels,
+        frame_table=held.frame_table,
         held=(),
     )
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from django.db import connection
 from django.db.models import Exists, OuterRef, Q
 
 from archive.matching import EMPTY, has_wildcard, is_universal, pattern
 from archive.models import RequestAttributes
+from archive.ready_query import PreparedSql
 
 SEQUENCE = "00400275"
 # What ingest keeps of each item (dicom.part10), and its column.
@@ -20,19 +20,21 @@ KEYS = frozenset(_COLUMNS)
 # 256 characters fit into an index; these attributes have 64 at the most. A value with several is kept as one.
 _VALUE = r"""COALESCE((SELECT left(string_agg(value, '\' ORDER BY place), 256)
     FROM jsonb_array_elements_text(item -> '{tag}' -> 'Value') WITH ORDINALITY AS one (value, place)), '')"""
-_WRITE = f"""
-    INSERT INTO archive_requestattributes (series_id, {", ".join(_COLUMNS.values())})
-    SELECT e.id, {", ".join(_VALUE.format(tag=tag) for tag in _COLUMNS)} FROM archive_series AS e
-    LEFT JOIN LATERAL jsonb_array_elements(NULLIF(e.request_attributes, '')::jsonb -> 'Value') AS item ON TRUE
-    WHERE e.id = ANY(%s)
-"""  # noqa: S608
+
+
+def items_of(series: str) -> str:
+    """The statement that writes the rows which searches look into, for the series in the table ``series`` that have
+    none yet: one an item, one where there is no item."""
+    return f"""
+        INSERT INTO archive_requestattributes (series_id, {", ".join(_COLUMNS.values())})
+        SELECT e.id, {", ".join(_VALUE.format(tag=tag) for tag in _COLUMNS)} FROM {series} AS e
+        LEFT JOIN LATERAL jsonb_array_elements(NULLIF(e.request_attributes, '')::jsonb -> 'Value') AS item ON TRUE
+    """  # noqa: S608
 
 
 def write_items(series_ids: Sequence[int]) -> None:
-    """Write the rows that searches look into for series that have none yet: one an item, one where there is no item."""
-    if series_ids:
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, [list(series_ids)])
+    """Write them for these series."""
+    PreparedSql(f"{items_of('archive_series')} WHERE e.id = ANY(%s)").run([list(series_ids)])
 
 
 def item_condition(path: str, matches: Sequence[tuple[str, str]], *, empty: bool) -> Q | None:

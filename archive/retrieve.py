@@ -1,14 +1,15 @@
 """The way out for bulk values: found by an index look-up, read by range, sent as stored."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+import orjson
 
 from archive.errors import ArchiveUnavailable, NotFound
 from archive.locate import Located
-from archive.models import Instance
 from archive.payload import Payload, StoredSource, in_memory, inflated, read_range, stored
+from archive.ready_query import PreparedSql
 from dicom.errors import DicomError
 from dicom.instance import ParsedInstance
 from dicom.part10 import parse
@@ -22,6 +23,8 @@ _WORDS = {
 
 # path -> VR, offset, length
 BulkTable = dict[str, list[Any]]
+Found = TypeVar("Found")
+_BULK = PreparedSql("SELECT id, object_key, bulk::text FROM archive_instance WHERE id = ANY(%s::bigint[])")
 
 
 def open_bulk_value(instance: Located, path: str) -> Payload:
@@ -34,20 +37,24 @@ def open_bulk_value(instance: Located, path: str) -> Payload:
 
 def bulk_tables(instances: Iterable[Located]) -> Mapping[int, BulkTable]:
     """Where the bulk values of each instance lie, by its primary key; pixel data, which have frames, are not there."""
-    return {pk: table or {} for pk, table in of_their_objects(instances, "bulk", _bulk_table).items()}
+    return of_their_objects(instances, _BULK, lambda text: orjson.loads(text) if text else {}, _bulk_table)
 
 
 def of_their_objects(
-    instances: Iterable[Located], column: str, anew: Callable[[ParsedInstance], Any]
-) -> dict[int, Any]:
+    instances: Iterable[Located],
+    look_up: PreparedSql,
+    read: Callable[[Any], Found],
+    anew: Callable[[ParsedInstance], Found],
+) -> dict[int, Found]:
     """What the rows of ``instances`` say of the objects that were located, by primary key.
 
-    A row may have another object by now (``archive.at_rest_dropping``); what lies where in the located one, which is
-    there for some time yet, is then read ``anew`` from itself. Raises ``ArchiveUnavailable``.
+    ``look_up`` gives (primary key, object key, value) for an array of primary keys, and ``read`` takes the value. A row
+    may have another object by now (``archive.at_rest_dropping``); what lies where in the located one, which is there
+    for some time yet, is then read ``anew`` from itself. Raises ``ArchiveUnavailable``.
     """
     located = {each.pk: each for each in instances}
-    rows = Instance.objects.filter(pk__in=list(located)).values_list("pk", "object_key", column)
-    return {pk: value if key == located[pk].object_key else anew(_parsed(located[pk])) for pk, key, value in rows}
+    rows = look_up.rows([list(located)])
+    return {pk: read(value) if key == located[pk].object_key else anew(_parsed(located[pk])) for pk, key, value in rows}
 
 
 def _parsed(instance: Located) -> ParsedInstance:

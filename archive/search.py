@@ -1,10 +1,9 @@
 """Search: a typed query plus the caller's scope become ready answers, in a total order (PS3.18 10.6)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
@@ -12,13 +11,12 @@ from django.db.models import Q, QuerySet
 from archive import answers, ordering
 from archive.extended_declaration import ExtendedAttribute
 from archive.extended_search import ExtendedMatch, extended_condition, fragments, with_extended
-from archive.locate import within
 from archive.matching import EMPTY, bounds, combined, condition, is_universal, modality_condition
-from archive.models import Instance, Series, Study
+from archive.models import Study
 from archive.ordering import KeyValue, Order
 from archive.part_counts import with_part_counts
-from archive.part_modalities import with_modalities
 from archive.request_attributes import item_condition
+from archive.search_statements import PLANS, Asked, asked
 from archive.time_zones import KEYWORD as OFFSET
 from archive.time_zones import Clock, period, read_offset, site_zone, with_sign
 from dicom.attributes import BY_KEYWORD, Attribute, Level
@@ -76,26 +74,6 @@ class Found:
 
 _Key = tuple[Attribute, str, str]  # attribute, way to its column, text
 
-# level -> (model, way to each level's columns, way to the study)
-_PLANS: Mapping[Level, tuple[Any, Mapping[Level, str], str]] = {
-    "study": (
-        Study,
-        {"patient": "patient__", "study": ""},
-        "pk",
-    ),
-    "series": (
-        Series,
-        {"patient": "study__patient__", "study": "study__", "series": ""},
-        "study",
-    ),
-    "instance": (
-        Instance,
-        {"patient": "series__study__patient__", "study": "series__study__", "series": "series__", "instance": ""},
-        "series__study",
-    ),
-}
-
-
 _MOMENTS = (
     ("StudyDate", "StudyTime"),
     ("PerformedProcedureStepStartDate", "PerformedProcedureStepStartTime"),
@@ -105,37 +83,36 @@ _MOMENTS = (
 
 def searchable(level: Level) -> Mapping[Level, str]:
     """The levels whose attributes can be matched at ``level``, with the way to their columns."""
-    return _PLANS[level][1]
+    return PLANS[level][1]
 
 
-def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
+def search(query: SearchQuery, scope: QuerySet[Study], root: str, *, seconds: float | None = None) -> Found:
     """The answers to ``query`` within ``scope``; ``root`` is the public DICOMweb root for RetrieveURL.
 
     One database query whatever the number of rows, one more for the count, one for attributes that were declared, and
-    one where studies can be reached in part.
-    Raises ``InvalidQuery``.
+    one where studies can be reached in part. A statement that isn't a look-up gives up after ``seconds``.
+    Raises ``InvalidQuery``, ``OperationalError``.
     """
-    rows = _matching(query, scope)
-    total = rows.count() if query.count else None
-    ways = _PLANS[query.level][1]
-    keys = ordering.keys(query.level, query.order, ways, below_study=query.study_instance_uid is not None)
-    if query.after is not None:
-        rows = rows.filter(ordering.behind(query.level, query.after))
+    ways = PLANS[query.level][1]
     parts = _parts(query)
     extended = list(dict.fromkeys([*(match.attribute for match in query.extended), *query.extended_include]))
     owners = [f"{ways[level]}pk" for level in dict.fromkeys(attribute.level for attribute in extended)]
     columns = [f"{ways[level]}answer" for level in parts] + [key.path for key in ordering.DEFAULT[query.level]] + owners
-    ordered = rows.order_by(*(key.expression() for key in keys)).values_list(*columns)
-    answered = list(ordered[query.offset : query.offset + query.limit + 1])
+    found = _asked(query, tuple(columns), scope, seconds)
+    # Of all that match, not only of what is behind a row.
+    total = _asked(replace(query, after=None), (), scope, seconds).number() if query.count else None
+    answered = found.rows(query.limit + 1, query.offset)
     shown = answered[: query.limit]
-    texts: Sequence[str] = [_text(row[: len(parts)], tuple(parts.values())) for row in shown]
-    if parts.keys() & {"study"}:
-        texts = with_part_counts(texts, scope)
+    texts: Sequence[str] = [row[0] for row in shown]
+    if len(parts) > 1:
+        texts = [answers.merged(zip(row, parts.values(), strict=False)) for row in shown]
+    if "study" in parts:
+        texts = with_part_counts(texts, found.pieces)
     if extended and shown:
         texts = _with_extended(texts, [row[len(columns) - len(owners) :] for row in shown], extended)
     truncated = len(answered) > query.limit
     return Found(
-        tuple(answers.with_root(text, root) for text in texts),
+        answers.with_root(texts, root),
         truncated=truncated,
         following=ordering.token(query.level, shown[-1][len(parts) : len(columns) - len(owners)])
         if truncated and shown and not query.order
@@ -144,27 +121,29 @@ def search(query: SearchQuery, scope: QuerySet[Study], root: str) -> Found:
     )
 
 
-def _matching(query: SearchQuery, scope: QuerySet[Study]) -> QuerySet[Any]:
-    """The rows that ``query`` is about, in no order."""
-    model, ways, to_study = _PLANS[query.level]
-    rows = within(model.objects.all(), scope, to_study)
-    if query.study_instance_uid is not None:
-        rows = rows.filter(**{f"{ways['study']}study_instance_uid": query.study_instance_uid})
-    if query.series_instance_uid is not None:
-        rows = rows.filter(**{f"{ways['series']}series_instance_uid": query.series_instance_uid})
+def _asked(query: SearchQuery, columns: tuple[str, ...], scope: QuerySet[Study], seconds: float | None) -> Asked:
+    """What ``query`` asks of the database."""
+    ways = PLANS[query.level][1]
     conditions = _conditions(query, ways)
-    if named := query.modalities_in_study:
-        of = partial(modality_condition, modalities=named, empty=query.empty, each=query.each)
-        rows = with_modalities(rows, scope, to_study, of, empty=query.empty and named == {EMPTY})
     if query.item_matches:
         conditions.append(item_condition(f"{ways['series']}pk", query.item_matches, empty=query.empty))
     for match in query.extended:
         way = ways[match.attribute.level]
         conditions.append(extended_condition(match, way, fuzzy=query.fuzzy, empty=query.empty, each=query.each))
-    for found in conditions:
-        if found is not None:
-            rows = rows.filter(found)
-    return rows
+    if query.after is not None:
+        conditions.append(ordering.behind(query.level, query.after))
+    named = query.modalities_in_study
+    return asked(
+        query.level,
+        columns,
+        query.order,
+        [uid for uid in (query.study_instance_uid, query.series_instance_uid) if uid is not None],
+        [condition for condition in conditions if condition is not None],
+        partial(modality_condition, modalities=named, empty=query.empty, each=query.each) if named else None,
+        scope,
+        no_modality=query.empty and named == {EMPTY},
+        seconds=seconds,
+    )
 
 
 def _conditions(query: SearchQuery, ways: Mapping[Level, str]) -> list[Q | None]:
@@ -239,10 +218,6 @@ def _parts(query: SearchQuery) -> dict[Level, frozenset[str] | None]:
         if wanted is None or wanted:
             parts[level] = wanted
     return {**parts, query.level: None}
-
-
-def _text(row: tuple[str, ...], wanted: tuple[frozenset[str] | None, ...]) -> str:
-    return row[0] if len(row) == 1 else answers.merged(zip(row, wanted, strict=True))
 
 
 def _with_extended(

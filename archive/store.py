@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 from psycopg.errors import DeadlockDetected, SerializationFailure
 
 from archive.errors import ArchiveUnavailable
-from archive.index import Indexed, index, overtaken
+from archive.index import Indexed, index
 from archive.index_rows import StoredObject
 from archive.intake import (
     COERCION,
@@ -32,8 +32,10 @@ from archive.intake import (
 )
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
+from archive.object_store.overlap import Beside
 from archive.object_store.port import ObjectStore
 from archive.quota import check_quota, without_room
+from archive.ready_query import PreparedSql
 
 __all__ = ["Batching", "Record", "Stored", "store"]
 
@@ -44,8 +46,23 @@ _COLLISIONS = (DeadlockDetected, SerializationFailure)
 _ATTEMPTS = 5
 # Bytes of memory that one byte of metadata costs until its batch is written.
 _METADATA_WEIGHT = 8
+# A batch of so many bytes at the most becomes durable while its rows are written, before they are committed: the locks
+# of its studies are held meanwhile.
+_BESIDE_BYTES = 32 << 20
 # A refusal takes no room worth speaking of until its batch is recorded, which costs a transaction.
 _MOST_REFUSALS = 4096
+
+
+_KNOWN = PreparedSql("""
+    SELECT i.sop_instance_uid, s.study_instance_uid, ARRAY(
+        WITH RECURSIVE same (sha256) AS (
+            SELECT i.object_sha256 UNION
+            SELECT d.object_sha256 FROM archive_droppedoriginal d JOIN same ON d.stored_sha256 = same.sha256
+            WHERE d.sop_instance_uid = i.sop_instance_uid)
+        SELECT sha256 FROM same)
+    FROM archive_instance i JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id
+    WHERE i.sop_instance_uid = ANY(%s)
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +171,7 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
     results: list[Stored] = []
 
     def settle(indexed: Indexed) -> None:
-        there = known | _known_objects(indexed.known)
-        if not indexed.known <= there.keys():
-            raise overtaken()
-        there |= {
+        there = known | {
             uid: _Known(frozenset([fresh[uid].staged.sha256]), fresh[uid].parsed.study_instance_uid)
             for uid in indexed.created
         }
@@ -165,28 +179,37 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
             item if isinstance(item, Stored) else _settled(item, fresh.get(item.uid) is item, indexed, there, terms)
             for item in batch
         ]
+        published.done()
         record(results)
 
+    def attempt(first: bool) -> Indexed:
+        if not first:
+            known.update(_known_objects(keys))
+        return index([o for o in objects if o.uid not in known], settle)
+
+    moves = [(item.staged, keys[uid]) for uid, item in fresh.items()]
     with _unless_indexed(keeper, keys.values()):
-        if fresh:
-            keeper.publish([(item.staged, keys[uid]) for uid, item in fresh.items()])
-        indexed = _with_patience(lambda: index(objects, settle))
+        if sum(item.staged.size for item in fresh.values()) > _BESIDE_BYTES:
+            keeper.publish(moves)
+            moves = []
+        with Beside(lambda: keeper.publish(moves)) as published:
+            indexed = _with_patience(attempt)
     # Another writer was first with these; this copy was never visible.
-    _remove(keeper, [keys[uid] for uid in indexed.known])
+    _remove(keeper, [keys[uid] for uid in keys.keys() - indexed.created])
     return results
 
 
-def _with_patience(call: Callable[[], Indexed]) -> Indexed:
-    """Call until no other writer is in the way; raises what the last attempt raised."""
+def _with_patience(call: Callable[[bool], Indexed]) -> Indexed:
+    """Call until no other writer is in the way, with whether it is the first time; raises what the last one raised."""
     for attempt in range(1, _ATTEMPTS):
         try:
-            return call()
+            return call(attempt == 1)
         except OperationalError as error:
             if not isinstance(error.__cause__, _COLLISIONS):
                 raise
             log.info("two writers were in each other's way (attempt %s); trying again", attempt)
             time.sleep(random.uniform(0, 0.1 * attempt))  # noqa: S311 - spreads the writers, guards nothing
-    return call()
+    return call(False)
 
 
 @contextlib.contextmanager
@@ -212,20 +235,8 @@ def _remove(keeper: ObjectStore, keys: Iterable[str]) -> None:
 def _known_objects(uids: Iterable[str]) -> dict[str, _Known]:
     """What is in the archive under those of the SOP Instance UIDs that are in the index."""
     wanted = list(uids)
-    if not wanted:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT i.sop_instance_uid, s.study_instance_uid, ARRAY("
-            "WITH RECURSIVE same (sha256) AS (SELECT i.object_sha256 UNION SELECT d.object_sha256 "
-            "FROM archive_droppedoriginal d JOIN same ON d.stored_sha256 = same.sha256 "
-            "WHERE d.sop_instance_uid = i.sop_instance_uid) SELECT sha256 FROM same) "
-            "FROM archive_instance i "
-            "JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id "
-            "WHERE i.sop_instance_uid = ANY(%s)",
-            [wanted],
-        )
-        return {uid: _Known(frozenset(map(bytes, hashes)), study) for uid, study, hashes in cursor.fetchall()}
+    rows = _KNOWN.rows([wanted]) if wanted else []
+    return {uid: _Known(frozenset(map(bytes, hashes)), study) for uid, study, hashes in rows}
 
 
 def _settled(item: Received, first: bool, indexed: Indexed, there: dict[str, _Known], terms: Terms) -> Stored:

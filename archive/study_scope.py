@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -42,3 +43,41 @@ class StudyScope(models.QuerySet["Study"]):
         clone = super()._clone()  # type: ignore[misc]
         clone.everything, clone.untold, clone.parts = self.everything, self.untold, self.parts
         return clone
+
+
+class ReadyScope(StudyScope):
+    """A limited scope whose queries are at hand as SQL, its ``pieces`` (``archive.scope_sql``).
+
+    It becomes a queryset, which says the same, when it is used as one; what is refined has no pieces.
+    """
+
+    pieces: Mapping[str, tuple[str, tuple[Any, ...]]] | None = None
+    _build: Callable[[], StudyScope] | None = None
+    _parts: Any = None
+
+    @classmethod
+    def of(
+        cls, model: type[Study], pieces: Mapping[str, tuple[str, tuple[Any, ...]]], build: Callable[[], StudyScope]
+    ) -> ReadyScope:
+        """The scope that ``build`` gives, and what its queries are."""
+        scope = cls(model)
+        scope.pieces, scope._build = pieces, build
+        return scope
+
+    @property
+    def query(self) -> Any:  # type: ignore[override]
+        """Django's query, built when somebody asks for it."""
+        if self._build is not None:
+            build, self._build = self._build, None
+            built = build()
+            self._query, self._parts = built.query, built.parts
+        return super().query
+
+    @property
+    def parts(self) -> Any:
+        """As of any scope."""
+        return self._parts if self.query is not None else None
+
+    @parts.setter
+    def parts(self, parts: Any) -> None:
+        self._parts = parts

@@ -23,7 +23,7 @@ TASKS: dict[str, Callable[[str], None]] = {
 # The outbox is what remembers: were the broker to deliver again as well, a task that takes its worker with it would
 # come back at once, for ever.
 @shared_task(  # type: ignore[untyped-decorator, unused-ignore]
-    name="archive.run_outbox_entry", acks_late=False, reject_on_worker_lost=False
+    name=outbox.RUN_OUTBOX_ENTRY, acks_late=False, reject_on_worker_lost=False
 )
 def run_outbox_entry(entry_id: int) -> None:
     """Run the task of one outbox entry (idempotent)."""

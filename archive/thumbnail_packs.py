@@ -12,13 +12,14 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from uuid import uuid4
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from archive.errors import ArchiveUnavailable
 from archive.models import DeletedObject, Instance, Series, ThumbnailPack
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
+from archive.ready_query import PreparedSql
 
 log = logging.getLogger("archive.thumbnails")
 
@@ -31,12 +32,12 @@ _SMALL_PACKS = 8
 _AT_ONCE = 16
 _GRACE = timedelta(hours=1)
 
-_LOOK_UP = """
+_LOOK_UP = PreparedSql("""
     SELECT object_key, offsets[n], offsets[n + 1] - offsets[n] FROM (
-        SELECT id, object_key, offsets, array_position(instance_ids, %(instance)s) AS n FROM archive_thumbnailpack
-        WHERE series_id = %(series)s AND %(instance)s BETWEEN first_instance AND last_instance OFFSET 0) AS pack
+        SELECT id, object_key, offsets, array_position(instance_ids, %s::bigint) AS n FROM archive_thumbnailpack
+        WHERE series_id = %s AND %s BETWEEN first_instance AND last_instance OFFSET 0) AS pack
     WHERE n IS NOT NULL ORDER BY id DESC LIMIT 1
-"""
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +51,7 @@ class Packed:
 
 def look_up(series: int, instance: int) -> Packed | None:
     """The thumbnail of the instance with this primary key; ``None`` if none was prepared. One query."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LOOK_UP, {"series": series, "instance": instance})
-        row = cursor.fetchone()
+    row = _LOOK_UP.row((instance, series, instance))
     return Packed(*row) if row else None
 
 

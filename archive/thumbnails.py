@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef
 from archive import thumbnail_packs
 from archive.examining import NO_IMAGE, THUMBNAIL, THUMBNAIL_EDGE
 from archive.frame_cache import FrameCache
-from archive.locate import Located, locate_many
+from archive.locate import Located, LocatedSeries, locate_many
 from archive.models import Instance, Series
 from archive.pictures import render
 from archive.thumbnail_task import middle_of
@@ -55,7 +55,7 @@ class Thumbnail:
         return render(self.instance, self.number, replace(THUMBNAIL, viewport=self.edges))
 
 
-def of_series(series: Sequence[Series]) -> Iterator[Located]:
+def of_series(series: Sequence[LocatedSeries]) -> Iterator[Located]:
     """The instances whose picture may stand for these series, the best first; nothing where nothing can.
 
     Images go before localizers, these before reports, otherwise series in their order. The number of queries does not

@@ -9,7 +9,7 @@ the SOP Instance UID stays.
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from struct import pack
 from tempfile import SpooledTemporaryFile
 
@@ -72,9 +72,20 @@ class _Segment:
 
 def cannot_give(instance: Located, target: TransferSyntax) -> str:
     """Why ``instance``, and its frames, can't be given in ``target``; "" where they can, as far as its header tells."""
-    stored, pixels = instance.transfer_syntax, instance.pixels
+    if target == instance.transfer_syntax != given_syntax(instance):
+        return "what is corrected is written in Explicit VR Little Endian"
+    return _cannot_give(instance.transfer_syntax, instance.pixels, target)
+
+
+@lru_cache(maxsize=1024)
+def targets_of(stored: TransferSyntax, pixels: PixelDescription | None) -> tuple[TransferSyntax, ...]:
+    """In which of ``TARGETS`` an instance of this kind can be given; it follows from nothing else, and so is kept."""
+    return tuple(target for target in TARGETS if not _cannot_give(stored, pixels, target))
+
+
+def _cannot_give(stored: TransferSyntax, pixels: PixelDescription | None, target: TransferSyntax) -> str:
     if target == stored:
-        return "" if given_syntax(instance) == stored else "what is corrected is written in Explicit VR Little Endian"
+        return ""
     if target not in TARGETS:
         return "objects are not written in this transfer syntax"
     if pixels is None:

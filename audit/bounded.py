@@ -2,30 +2,41 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 from django.db import connection
+from psycopg import ClientCursor
 
 
 @contextmanager
 def bounded(*, lock_seconds: float | None = None, statement_seconds: float | None = None) -> Iterator[None]:
     """Within it each statement waits for locks, and runs, for so long at the most; then OperationalError.
 
-    The limits travel in the same message as the statement, which is a transaction of its own outside of one: no further
-    round trip, and nothing to take back. Inside an open transaction they stay until its end.
+    The limits travel with the statement, which is a transaction of its own outside of one: no further round trip, and
+    nothing to take back. Inside an open transaction they stay until its end.
     """
     wanted = {"lock_timeout": lock_seconds, "statement_timeout": statement_seconds}
-    limits = [f"SET LOCAL {name} = {int(seconds * 1000)}" for name, seconds in wanted.items() if seconds is not None]
-    prefix = "".join(f"{limit}; " for limit in limits)
+    limits = {name: f"{int(seconds * 1000)}" for name, seconds in wanted.items() if seconds is not None}
+    prefix = "".join(f"SET LOCAL {name} = {value}; " for name, value in limits.items())
 
     def limited(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if many:
             return execute(sql, params, many, context)
+        cursor = context["cursor"].cursor
+        if not isinstance(cursor, ClientCursor):
+            # The server binds the parameters, of one statement then: what goes before it travels as one of its own.
+            with connection.wrap_database_errors, cursor.connection.pipeline():
+                cursor.connection.execute(_SET[len(limits)], [*chain.from_iterable(limits.items())])
+                return execute(sql, params, many, context)
         result = execute(prefix + sql, params, many, context)
         for _ in limits:
             # The results of SET come first.
-            context["cursor"].nextset()
+            cursor.nextset()
         return result
 
     with connection.execute_wrapper(limited):
         yield
+
+
+_SET = [f"SELECT {', '.join(['set_config(%s, %s, true)'] * count)}" for count in range(3)]

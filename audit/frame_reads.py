@@ -8,29 +8,22 @@ event when the window is over, in the transaction that removes them. Nothing tha
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any, Final
 
+import orjson
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from audit.bounded import bounded
-from audit.record import COLUMNS, LOCK_SECONDS, NewAccessEvent, Recorded, failing_closed, record
+from audit.prepared import PreparedSql
+from audit.record import COLUMNS, NewAccessEvent, Recorded, failing_closed, longest_wait, record
 from audit.together import Together
 
 # A count may come so much later than the window's last moment.
 GRACE_SECONDS: Final = 5
 MOST_WINDOWS: Final = 10_000
-# A trail into which nothing may be inserted is not read around: whoever lost that right counts nothing either.
-_COUNT: Final = """
-    INSERT INTO audit_frameread AS r (opened_by, series_uid, backend, opened_at, answers, frames, bytes)
-    SELECT opened_by, series_uid, pg_backend_pid(), opened_at, answers, frames, bytes
-    FROM unnest(%s::bigint[], %s::text[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[])
-        AS counted (opened_by, series_uid, opened_at, answers, frames, bytes)
-    WHERE has_table_privilege('audit_accessevent', 'INSERT')
-    ON CONFLICT (opened_by, series_uid, backend) DO UPDATE SET answers = r.answers + excluded.answers,
-        frames = r.frames + excluded.frames, bytes = r.bytes + excluded.bytes, last_at = excluded.last_at
-"""
+_COUNT: Final = PreparedSql("SELECT audit_count_frames(%s, %s)")
 _OF_THE_WINDOW: Final = {
     "series_uid": "CASE WHEN w.series = 1 THEN w.only_series ELSE '' END",
     "instance_uid": "''",
@@ -120,10 +113,18 @@ def fold(after: float | None = None) -> int:
         return int(cursor.rowcount)
 
 
+_common: Final = attrgetter(
+    *(
+        field.name
+        for field in fields(NewAccessEvent)
+        if field.name not in ("request_id", "series_uid", "instance_uid", "instance_count", "bytes", "query")
+    )
+)
+
+
 def _key(event: NewAccessEvent) -> tuple[Any, ...]:
     """All that the answers of a window have in common."""
-    common = replace(event, request_id="", series_uid="", instance_uid="", instance_count=0, bytes=0, query="")
-    return tuple(tuple(value) if isinstance(value, list) else value for value in astuple(common))
+    return tuple(tuple(value) if isinstance(value, list) else value for value in _common(event))
 
 
 def _count(counted: Sequence[_Answer]) -> list[None]:
@@ -132,11 +133,19 @@ def _count(counted: Sequence[_Answer]) -> list[None]:
     for each in counted:
         answers, frames, size = sums.get((each.opened, each.series_uid), (0, 0, 0))
         sums[each.opened, each.series_uid] = (answers + 1, frames + each.frames, size + each.bytes)
-    rows = [(opened.sequence, series, opened.at, *sum_) for (opened, series), sum_ in sums.items()]
-    with bounded(lock_seconds=LOCK_SECONDS), connection.cursor() as cursor:
-        cursor.execute(_COUNT, [list(column) for column in zip(*rows, strict=True)])
-        if cursor.rowcount != len(rows):
-            raise DatabaseError("nothing may be inserted into the trail")
+    rows = [
+        {
+            "opened_by": opened.sequence,
+            "series_uid": series,
+            "opened_at": opened.at,
+            "answers": answers,
+            "frames": frames,
+            "bytes": size,
+        }
+        for (opened, series), (answers, frames, size) in sums.items()
+    ]
+    if _COUNT.row([orjson.dumps(rows).decode(), longest_wait()]) != (len(rows),):
+        raise DatabaseError("nothing may be inserted into the trail")
     return [None] * len(counted)
 
 

@@ -14,15 +14,17 @@ import struct
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 
 from dicom.errors import CannotDecode, DicomError
 from dicom.limits import Limits, in_force
+
+Data = TypeVar("Data", bytes, bytearray)
 
 # Frozen dataclasses that functions may answer with; add a line for another.
 CLASSES = frozenset({"dicom.codecs.decoded:DecodedFrame"})
@@ -52,17 +54,18 @@ class Request:
 
 
 def pack_request(seconds: float, function: Callable[..., Any], arguments: Any, keywords: Any) -> list[bytes]:
-    """The pieces of a request under the limits of this process; arrays are not copied."""
+    """The pieces of a request under the limits of this process; arrays and frames are not copied."""
     buffers: list[Any] = []
+    arguments = tuple(pickle.PickleBuffer(each) if type(each) is bytes else each for each in arguments)
     request = (in_force(), seconds, function, arguments, keywords)
     pickled = pickle.dumps(request, protocol=5, buffer_callback=buffers.append)
     return _pieces(pickled, [buffer.raw() for buffer in buffers])
 
 
 def receive_request(connection: socket.socket) -> Request | None:
-    """The next request; ``None`` when whoever asked has gone."""
+    """The next request, its arrays read-only; ``None`` when whoever asked has gone."""
     try:
-        pickled, buffers = _receive(connection)
+        pickled, buffers = _receive(connection, _whole)
     except EOFError:
         return None
     return Request(*pickle.loads(pickled, buffers=buffers))  # noqa: S301 - of our own process, never a stranger's
@@ -86,7 +89,8 @@ def receive_answer(connection: socket.socket, most: int, seconds: float) -> Any:
     Raises the DicomError that it is, `Unexpected` for any other error there;
     TimeoutError, BadAnswer, EOFError, OSError.
     """
-    text, buffers = _receive(connection, _JSON_BYTES, most, time.monotonic() + seconds)
+    until = time.monotonic() + seconds
+    text, buffers = _receive(connection, partial(_by_then, until), _JSON_BYTES, most)
     try:
         answer = json.loads(text)
         if isinstance(answer, dict) and "error" in answer:
@@ -121,24 +125,34 @@ def _pieces(head: bytes, buffers: Sequence[Any]) -> list[bytes]:
 
 
 def _receive(
-    connection: socket.socket, most_head: int = 1 << 62, most_bytes: int = 1 << 62, until: float | None = None
-) -> tuple[bytearray, list[bytearray]]:
-    length, count = _HEAD.unpack(_exactly(connection, _HEAD.size, until))
+    connection: socket.socket,
+    read: Callable[[socket.socket, int], Data],
+    most_head: int = 1 << 62,
+    most_bytes: int = 1 << 62,
+) -> tuple[Data, list[Data]]:
+    length, count = _HEAD.unpack(read(connection, _HEAD.size))
     if length > most_head or count > _BUFFERS:
         raise BadAnswer
-    sizes = [size for (size,) in _SIZE.iter_unpack(_exactly(connection, count * _SIZE.size, until))]
+    sizes = [size for (size,) in _SIZE.iter_unpack(read(connection, count * _SIZE.size))]
     if sum(sizes) > most_bytes:
         raise BadAnswer
-    head = _exactly(connection, length, until)
-    return head, [_exactly(connection, size, until) for size in sizes]
+    head = read(connection, length)
+    return head, [read(connection, size) for size in sizes]
 
 
-def _exactly(connection: socket.socket, length: int, until: float | None) -> bytearray:
+def _whole(connection: socket.socket, length: int) -> bytes:
+    """`length` bytes of a socket that may wait for them as long as it takes."""
+    data = connection.recv(length, socket.MSG_WAITALL) if length else b""
+    if len(data) != length:
+        raise EOFError
+    return data
+
+
+def _by_then(until: float, connection: socket.socket, length: int) -> bytearray:
     data = bytearray(length)
     view, place = memoryview(data), 0
     while place < length:
-        if until is not None:
-            connection.settimeout(max(0.001, until - time.monotonic()))
+        connection.settimeout(max(0.001, until - time.monotonic()))
         got = connection.recv_into(view[place:])
         if not got:
             raise EOFError

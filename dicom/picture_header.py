@@ -3,6 +3,9 @@
 Headers may hold half a million elements, or a group for each of many thousand frames, which take seconds to load as a
 data set. Here every element that is not needed costs one look at its header, of a sequence only the item that counts
 is read, and values larger than any picture needs are left out.
+
+What drawing needs is the same for most slices of a series, so what was found is kept as a data set: the last _KEPT
+different ones of at most _KEPT_BYTES each. Invalidation: none is needed, an entry is known by all that was found.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Union
 
 from pydicom.dataelem import RawDataElement
@@ -19,6 +23,8 @@ from pydicom.tag import BaseTag
 from dicom import overlays, vrs
 from dicom.coding import DELIMITERS, EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Coding
 from dicom.errors import Truncated
+from dicom.hopping import hop
+from dicom.known import PIXEL_REPRESENTATION
 from dicom.limits import in_force
 from dicom.preamble import scan_meta
 from dicom.source import ByteSource, Window
@@ -30,9 +36,10 @@ from dicom.vrs import UNDEFINED
 MAX_TABLE = 512 * 1024
 MAX_OVERLAY = 16 << 20
 MAX_VALUE = 4 * 1024
+_KEPT, _KEPT_BYTES = 256, 16 * 1024
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-_FIRST_PIXELS = 0x7FE00008
+_FIRST_PIXELS, _FIRST_DELIMITER = 0x7FE00008, DELIMITERS << 16
 _FRAME_TIME_VECTOR = 0x00181065  # a number for each frame
 _TABLE_VRS = frozenset((b"OB", b"OW", b"US", b"SS", vrs.SIGNED_OR_NOT))
 _PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
@@ -83,18 +90,18 @@ def read_picture_header(
 
     `source` is the object, which may end with its header, or the inflated data set of a deflated one.
     PerFrameFunctionalGroupsSequence has one item at the most, that of `frame_number`: the frame is drawn as the first.
-    Where the data set cannot be followed it ends, for the picture is worth more than what is missing. Raises
-    `DicomError` for what is no object at all.
+    Where the data set cannot be followed it ends, for the picture is worth more than what is missing. Nobody may change
+    what is returned, for others have it too. Raises `DicomError` for what is no object at all.
     """
     window = Window(source)
     start = 0 if syntax.deflated else scan_meta(window).data_set_offset
-    coding = EXPLICIT_LITTLE if syntax.little_endian else EXPLICIT_BIG
+    explicit = EXPLICIT_LITTLE if syntax.little_endian else EXPLICIT_BIG
+    top = _Place(0, source.size, IMPLICIT_LITTLE if syntax.implicit_vr else explicit)
     walk = _Walk(window, frame_number)
-    top = _Place(0, source.size, IMPLICIT_LITTLE if syntax.implicit_vr else coding)
-    walk.header = _empty(top.coding)
     with suppress(_Lost, Truncated):
-        walk.data_set(start, top, wanted, walk.header)
-    return walk.header
+        walk.data_set(start, top, wanted, walk.found)
+    keep = wanted is WANTED and walk.bytes_found <= _KEPT_BYTES
+    return (_kept if keep else _data_set)(_item(top.coding, walk.found))
 
 
 class _Lost(Exception):
@@ -110,32 +117,57 @@ class _Place:
     coding: Coding
 
 
+# A data set as it was found: whether it is implicit, whether little endian, and its elements. An element: its tag, VR
+# and value, which of a sequence is the one item that counts, and whether the value is implicit, and little endian.
+_Item = tuple[bool, bool, tuple["_Element", ...]]
+_Element = tuple[int, str, bytes | _Item, bool, bool]
+_Found = dict[int, _Element]
+
+
 @dataclass(frozen=True, slots=True)
 class _Only:
     """The one item of a sequence that counts, what is wanted of it, and whether the others have to be walked."""
 
     index: int
     wanted: Wanted
-    item: Dataset
+    item: _Found
     to_the_end: bool
 
 
-def _empty(coding: Coding) -> Dataset:
+def _item(coding: Coding, found: _Found) -> _Item:
+    return coding.implicit, coding.little_endian, tuple(found.values())
+
+
+def _data_set(item: _Item) -> Dataset:
+    implicit, little_endian, elements = item
     found = Dataset()
-    found.set_original_encoding(coding.implicit, coding.little_endian)
+    found.set_original_encoding(implicit, little_endian)
+    for tag, vr, value, implicit, little_endian in elements:
+        if isinstance(value, bytes):
+            found[tag] = RawDataElement(BaseTag(tag), vr, len(value), value, 0, implicit, little_endian)
+        else:
+            found.add_new(tag, vr, [_data_set(value)])
     return found
+
+
+_kept = lru_cache(_KEPT)(_data_set)
 
 
 class _Walk:
     def __init__(self, window: Window, frame_number: int) -> None:
         self._window, self._frame_number = window, frame_number
-        self.header = Dataset()
+        self.found: _Found = {}
+        self.bytes_found = 0
 
-    def data_set(self, position: int, place: _Place, wanted: Wanted, found: Dataset) -> int:
+    def data_set(self, position: int, place: _Place, wanted: Wanted, found: _Found) -> int:
         """Walk a data set or item, and keep what is wanted of it; the position behind it and its delimiter."""
-        read, header, end = self._window.read, place.coding.header, place.end
+        window, header, end = self._window, place.coding.header, place.end
+        below = _FIRST_DELIMITER if place.depth else _FIRST_PIXELS
         while end - position >= 8:
-            tag, vr, length, size = header(read(position, min(end - position, 12)))
+            if window.base <= position:
+                base = window.base
+                position = base + hop(window.data, position - base, end - base, place.coding, wanted, below)
+            tag, vr, length, size = header(window.read(position, min(end - position, 12)))
             position += size
             if tag >> 16 == DELIMITERS:
                 if tag == _ITEM_END:
@@ -155,16 +187,17 @@ class _Walk:
         return end
 
     def _keep(
-        self, tag: int, vr: bytes, start: int, length: int, place: _Place, inside: Wanted | None, found: Dataset
+        self, tag: int, vr: bytes, start: int, length: int, place: _Place, inside: Wanted | None, found: _Found
     ) -> int:
         """Read a wanted element into `found`; the position behind it."""
         undefined = length == UNDEFINED
         stop = place.end if undefined else start + length
+        coding = place.coding
         if inside is not None:
-            item = _empty(place.coding)
+            item = _Found()
             only = self._frame_number - 1 if tag == _PER_FRAME_FUNCTIONAL_GROUPS else 0
             behind = self._items(start, _inside(place, vr, stop), _Only(only, inside, item, undefined))
-            found.add_new(tag, "SQ", [item])
+            found[tag] = tag, "SQ", _item(coding, item), coding.implicit, coding.little_endian
             return behind if undefined else stop
         if undefined:
             return self._items(start, _inside(place, vr, stop))
@@ -172,18 +205,18 @@ class _Walk:
         table = known in _TABLE_VRS or tag == _FRAME_TIME_VECTOR
         most = MAX_OVERLAY if tag in _OVERLAY_DATA else MAX_TABLE if table else MAX_VALUE
         if length <= most:
-            coding = IMPLICIT_LITTLE if vr == b"UN" else place.coding
+            coding = IMPLICIT_LITTLE if vr == b"UN" else coding
             if known == vrs.SIGNED_OR_NOT:
                 known = b"SS" if self._is_signed() else b"US"
             value = self._window.read(start, length)
-            found[tag] = RawDataElement(
-                BaseTag(tag), known.decode(), length, value, start, coding.implicit, coding.little_endian
-            )
+            found[tag] = tag, known.decode(), value, coding.implicit, coding.little_endian
+            self.bytes_found += length
         return stop
 
     def _is_signed(self) -> bool:
+        element = self.found.get(PIXEL_REPRESENTATION)
         try:
-            return bool(self.header.get("PixelRepresentation") == 1)
+            return element is not None and bool(_data_set((False, True, (element,))).PixelRepresentation == 1)
         except Exception:  # noqa: BLE001 - whatever pydicom raises for values that the archive keeps without reading them
             return False
 
@@ -208,7 +241,7 @@ class _Walk:
                 if not only.to_the_end:
                     return position
             elif length == UNDEFINED:
-                position = self.data_set(position, place, {}, Dataset())
+                position = self.data_set(position, place, {}, {})
             if length != UNDEFINED:
                 position = stop
             number += 1

@@ -274,4 +274,6 @@ def _colour_to_8_bits(photometric: str, bits_stored: int, array: NDArray[Any]) -
         array = array >> (bits - 8)
     elif bits < 8:
         array = array.astype(numpy.uint16) * 255 // ((1 << bits) - 1)
-    return to_rgb(numpy.minimum(array, 255).astype(numpy.uint8), photometric)
+    if array.dtype != numpy.uint8:
+        array = numpy.minimum(array, 255).astype(numpy.uint8)
+    return to_rgb(array, photometric)

@@ -18,6 +18,7 @@ from dicom.elements import ITEM, ITEM_END, LAST_BEFORE_PADDING, PIXEL_DATA, SEQU
 from dicom.encapsulation import read_fragments
 from dicom.errors import Malformed
 from dicom.frame_header import Slice
+from dicom.hopping import hop
 from dicom.known import PIXEL_REPRESENTATION
 from dicom.preamble import FIRST_ELEMENT, PREFIX_OFFSET, TRANSFER_SYNTAX_UID, scan_meta
 from dicom.source import ByteSource, Window
@@ -28,7 +29,8 @@ from dicom.vrs import UNDEFINED, describe
 _IN_MEMORY = 64 * 1024
 _META_GROUP_LENGTH, _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020000, 0x00020003
 SOP_INSTANCE_UID = 0x00080018
-_OFFSET_TABLES = frozenset((0x7FE00001, 0x7FE00002, 0x7FE00003))
+_FIRST_PIXELS = 0x7FE00001
+_OFFSET_TABLES = frozenset((_FIRST_PIXELS, 0x7FE00002, 0x7FE00003))
 _WIDE_PIXELS = {32: b"OL", 64: b"OV"}
 _TEXT = frozenset((b"AE", b"AS", b"CS", b"DA", b"DS", b"DT", b"IS", b"LO", b"LT", b"PN", b"SH", b"ST", b"TM"))
 _TEXTS = _TEXT | {b"UC", b"UR", b"UT"}
@@ -125,6 +127,7 @@ class _Walk:
         """The data set itself, from `position` to its end or to what is no element any more."""
         end, signed = self._window.size, False
         while end - position >= 8:
+            position = self._verbatim_to(position)
             tag, vr, length, size = self._coding.header(self._window.read(position, min(end - position, 12)))
             if tag >> 16 == DELIMITERS:
                 position += 8 if tag != ITEM or length == UNDEFINED else 8 + length
@@ -152,12 +155,28 @@ class _Walk:
         self._insert_before(UNDEFINED)
         self._flush()
 
+    def _verbatim_to(self, position: int) -> int:
+        """Keep all elements in memory that stay as they are; where the next one begins."""
+        window = self._window
+        if not self._verbatim or self._pixels_seen or not 0 <= position - window.base < len(window.data):
+            return position
+        next_change = min(self._pending, default=_FIRST_PIXELS)
+        start = position - window.base
+        stop = hop(window.data, start, len(window.data), self._coding, (), min(next_change, _FIRST_PIXELS))
+        if stop > start:
+            self._run_on(position, window.base + stop)
+        return window.base + stop
+
+    def _run_on(self, position: int, behind: int) -> None:
+        """Bytes that stay as they are, together with those before them."""
+        if self._run is None or self._run[1] != position:
+            self._flush()
+            self._run = (position, behind)
+        self._run = (self._run[0], behind)
+
     def _keep(self, tag: int, vr: bytes, length: int, position: int, size: int, behind: int, signed: bool) -> None:
         if self._verbatim:
-            if self._run is None or self._run[1] != position:
-                self._flush()
-                self._run = (position, behind)
-            self._run = (self._run[0], behind)
+            self._run_on(position, behind)
             return
         if tag in PIXEL_DATA and not self._coding.little_endian and self._bits in _WIDE_PIXELS:
             self._turned(tag, vr, position + size, length, as_vr=_WIDE_PIXELS[self._bits])
@@ -174,7 +193,11 @@ class _Walk:
     def _flush(self) -> None:
         if self._run is not None:
             start, end = self._run
-            self._out.copy(Slice(self._window.source, start, end - start), padding=b"")
+            here, length = start - self._window.base, end - start
+            if length <= _IN_MEMORY and 0 <= here <= len(self._window.data) - length:
+                self._out.add(self._window.data[here : here + length])
+            else:
+                self._out.copy(Slice(self._window.source, start, length), padding=b"")
             self._run = None
 
     def _is_garbage(self, tag: int, length: int, left: int) -> bool:

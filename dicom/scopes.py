@@ -7,14 +7,22 @@ from collections.abc import Iterator
 
 from pydicom.dataset import Dataset
 
+# SharedFunctionalGroupsSequence and PerFrameFunctionalGroupsSequence: nearly never there, which must cost nothing
+_GROUPS = frozenset((0x52009229, 0x52009230))
+
 
 def scopes(header: Dataset, frame_number: int, group: str) -> Iterator[Dataset]:
     """The frame's functional group, the shared one, the data set: the first that has an attribute counts."""
+    if not _GROUPS.isdisjoint(header.keys()):
+        yield from _in_groups(header, frame_number, group)
+    yield header
+
+
+def _in_groups(header: Dataset, frame_number: int, group: str) -> Iterator[Dataset]:
     per_frame = header.get("PerFrameFunctionalGroupsSequence") or ()
     shared = header.get("SharedFunctionalGroupsSequence") or ()
     for groups in (*per_frame[frame_number - 1 : frame_number], *shared[:1]):
         yield from (groups.get(group) or ())[:1]
-    yield header
 
 
 def first_number(item: Dataset, keyword: str) -> float | None:

@@ -114,7 +114,15 @@ def grey_to_8_bits(
     low, high = int(array.min()), int(array.max())
     if high - low > 0xFFFF:
         return by_bands(draw, array)
-    return by_bands(partial(_take, draw(numpy.arange(low, high + 1)), low), array)
+    shown, unsigned = draw(numpy.arange(low, high + 1)), array.view(f"u{array.dtype.itemsize}")
+    if array.dtype.itemsize > 2:
+        return by_bands(
+            partial(_take_from, unsigned.dtype.type(low % (1 << 8 * array.dtype.itemsize)), shown), unsigned
+        )
+    # By the samples' own bits, of which the negative ones are the upper half.
+    table = numpy.zeros(1 << 8 * array.dtype.itemsize, numpy.uint8)
+    table[numpy.arange(low, high + 1) % table.size] = shown
+    return by_bands(partial(_take, table), unsigned)
 
 
 def by_bands(
@@ -128,13 +136,14 @@ def by_bands(
     return drawn
 
 
-def _take(table: NDArray[numpy.uint8], low: int, array: NDArray[Any]) -> NDArray[numpy.uint8]:
-    """`table[array - low]`."""
-    unsigned = array.view(f"u{array.dtype.itemsize}")
-    # wraps around on purpose: the difference of two int16 need not be one
-    offset = unsigned.dtype.type(low % (1 << 8 * array.dtype.itemsize))
-    drawn: NDArray[numpy.uint8] = table.take((unsigned - offset).astype(numpy.intp), mode="clip")
+def _take(table: NDArray[numpy.uint8], unsigned: NDArray[Any]) -> NDArray[numpy.uint8]:
+    drawn: NDArray[numpy.uint8] = table.take(unsigned, mode="clip")
     return drawn
+
+
+def _take_from(low: Any, table: NDArray[numpy.uint8], unsigned: NDArray[Any]) -> NDArray[numpy.uint8]:
+    """The table begins at `low`. It wraps around on purpose: the difference of two int32 need not be one."""
+    return _take(table, (unsigned - low).astype(numpy.intp))
 
 
 def _modality_transform(header: Dataset, frame_number: int, *, signed: bool) -> Callable[[Grey], Grey]:

@@ -39,8 +39,12 @@ def document_without(document: Document, withheld: Tags) -> Document:
     if not withheld:
         return document
     lines = [without(line, withheld) for line in objects_of(document) if line]
-    digest = hashlib.sha256(" ".join((document.etag, *sorted(withheld))).encode()).hexdigest()[:32]
-    return Document(igzip.compress(b"[" + _ENTRIES.join(lines) + b"]", 1), digest)
+    return Document(igzip.compress(b"[" + _ENTRIES.join(lines) + b"]", 1), tag_without(document.etag, withheld))
+
+
+def tag_without(etag: str, withheld: Tags) -> str:
+    """The entity tag of a document that has ``etag`` with all its attributes."""
+    return hashlib.sha256(" ".join((etag, *sorted(withheld))).encode()).hexdigest()[:32] if withheld else etag
 
 
 def table_without(table: BulkTable, withheld: Tags) -> BulkTable:

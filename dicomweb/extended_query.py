@@ -7,7 +7,7 @@ from archive.extended_declaration import path_of
 from archive.extended_search import ExtendedMatch
 from archive.extended_tags import READY, Declared
 from archive.search import searchable
-from dicom.attributes import Level
+from dicom.attributes import BY_TAG, Level
 
 
 class ExtendedKeys:
@@ -54,7 +54,8 @@ class ExtendedKeys:
 
     def _find(self, name: str) -> Declared | None:
         path = path_of(name)
-        return self._declared().get(path) if path else None
+        # What is indexed anyway can't be declared: nothing has to be loaded to know that.
+        return self._declared().get(path) if path and path not in BY_TAG else None
 
     def _declared(self) -> dict[str, Declared]:
         if self._enabled is None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from django.conf import settings
 from django.http import HttpResponseBase, HttpResponseNotModified
@@ -14,9 +15,9 @@ from archive.frames import Frames, frames_of
 from archive.locate import Address, locate
 from archive.payload import Payload
 from archive.representations import held_frames
-from archive.transcoding import TARGETS, cannot_give
+from archive.transcoding import targets_of
 from audit import kinds
-from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN
+from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 from dicomweb.bodies import multipart_response
 from dicomweb.errors import BadRequest
 from dicomweb.media_types import Representation
@@ -49,10 +50,13 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
 
     The first frame is in hand, and all are known to exist, before the status line.
     """
-    offers = _offers(frames, single=len(wanted) == 1)
+    instance = frames.instance
+    offers: Sequence[Representation] = _offers(
+        frames.transfer_syntax, targets_of(instance.transfer_syntax, instance.pixels), single=len(wanted) == 1
+    )
     if wants_part(request) and frames.transfer_syntax.media_type.startswith("video/"):
         # A <video> element takes anything and asks for ranges, which only the codestream alone has.
-        offers.sort(key=lambda offer: (offer.multipart, offer.media_type == _OCTETS))
+        offers = sorted(offers, key=lambda offer: (offer.multipart, offer.media_type == _OCTETS))
     chosen = view.negotiate(request, offers)
     syntax = BY_UID[chosen.transfer_syntax_uid or EXPLICIT_VR_LITTLE_ENDIAN.uid]
     frames = held_frames(frames, syntax)
@@ -105,24 +109,24 @@ def frame_number(text: str) -> int:
     return numbers[0]
 
 
-def _offers(frames: Frames, *, single: bool) -> list[Representation]:
+@lru_cache(maxsize=256)
+def _offers(stored: TransferSyntax, targets: Sequence[TransferSyntax], *, single: bool) -> tuple[Representation, ...]:
     """As stored under both of its names, then decoded if it can be, then coded anew; multipart first."""
-    stored = frames.transfer_syntax
     ways = [(_OCTETS, stored.uid, True, False)]
     if stored.encapsulated and stored.media_type != _OCTETS:
         ways.append((stored.media_type, stored.uid, True, False))
-    for target in TARGETS:
-        if target == stored or cannot_give(frames.instance, target):
+    for target in targets:
+        if target == stored:
             continue
         ways.append((_OCTETS, target.uid, False, target.encapsulated))
         if target.encapsulated:
             # Who asks for a media type alone is content with the stored frame if that has it.
             ways.append((target.media_type, target.uid, False, target.media_type == stored.media_type))
-    return [
+    return tuple(
         Representation(media_type, uid, multipart, as_stored, named_only)
         for multipart in ((True, False) if single else (True,))
         for media_type, uid, as_stored, named_only in ways
-    ]
+    )
 
 
 def _next(opened: Iterator[Payload]) -> Iterator[bytes]:

@@ -33,6 +33,7 @@ Rules, with their clauses:
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from dicom.transfer_syntaxes import (
@@ -67,6 +68,10 @@ _ANY: Final = "*"
 _WEIGHT: Final = re.compile(r"[01](?:\.[0-9]*)?|\.[0-9]+")
 # A plus sign that was not percent-encoded in a query string has become a space: `accept=application/dicom+json`.
 _LOST_PLUS: Final = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])")
+
+
+# Characters of the longest wish whose answer is remembered
+_REMEMBERED_LENGTH: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +139,23 @@ def choose(accept: str | None, accept_query: str | None, offers: Sequence[Repres
 
     `accept` is the Accept header, `accept_query` the decoded `accept` query parameter, several joined by commas.
     """
+    place = _remembered if len(accept or "") + len(accept_query or "") <= _REMEMBERED_LENGTH else _place
+    at = place(accept, accept_query, tuple(offers))
+    return None if at is None else offers[at]
+
+
+def _place(accept: str | None, accept_query: str | None, offers: tuple[Representation, ...]) -> int | None:
     queried = parse_accept(_LOST_PLUS.sub("+", accept_query)) if accept_query else ()
     ranges = parse_accept(accept) if accept else ()
     if queried:
-        return _best(queried, offers) or _best(ranges, offers)
-    return _best(ranges, offers) if ranges else next(iter(offers), None)
+        best = _best(queried, offers) or _best(ranges, offers)
+    else:
+        best = _best(ranges, offers) if ranges else next(iter(offers), None)
+    return None if best is None else offers.index(best)
+
+
+# It follows from what is given alone, and clients ask for the same again and again.
+_remembered = lru_cache(maxsize=512)(_place)
 
 
 def parse_accept(text: str) -> tuple[MediaRange, ...]:

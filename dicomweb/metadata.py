@@ -9,7 +9,7 @@ from access.roles import Permission
 from archive import metadata
 from archive.locate import Address, locate_series
 from audit import kinds
-from dicomweb.attribute_filter import document_without
+from dicomweb.attribute_filter import document_without, tag_without
 from dicomweb.content_coding import CODINGS, coding_for
 from dicomweb.data_sets import FORMS, JSON, XML, xml_response
 from dicomweb.view import DicomwebView, dicomweb_root
@@ -32,26 +32,48 @@ class RetrieveMetadata(DicomwebView):
         chosen = self.negotiate(request, FORMS)
         address = Address(study, series, instance)
         found = locate_series(self.scope(request), address)
-        root = dicomweb_root(request)
+        root, withheld = dicomweb_root(request), self.withheld(request)
+        count = 1 if instance is not None else sum(e.number_of_series_related_instances for e in found)
+        if instance is None and chosen == JSON:
+            tag = metadata.ready_tag(found, root)
+            if tag is not None and (known := _known(request, tag_without(tag, withheld))):
+                self.record_read(request, address, found, instance_count=count, bytes=0, query="metadata")
+                return known
         document = metadata.study_document([metadata.series_document(e, root) for e in found])
-        count = sum(e.number_of_series_related_instances for e in found)
         if instance is not None:
-            document, count = metadata.instance_document(document, instance), 1
-        document = document_without(document, self.withheld(request))
+            document = metadata.instance_document(document, instance)
+        document = document_without(document, withheld)
         self.record_read(request, address, found, instance_count=count, bytes=len(document.gzipped), query="metadata")
-        return xml_response(metadata.objects_of(document)) if chosen == XML else _response(request, document)
+        if chosen == XML:
+            return xml_response(metadata.objects_of(document))
+        return _known(request, document.etag) or _response(request, document)
+
+
+def _known(request: Request, tag: str) -> HttpResponseBase | None:
+    """The answer to a client that has the document of this tag already: its bytes need not even be read."""
+    etag = _etag(tag, _coding(request))
+    if etag not in (each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")):
+        return None
+    return _tagged(HttpResponseNotModified(), etag)
 
 
 def _response(request: Request, document: metadata.Document) -> HttpResponseBase:
-    coding = coding_for(request.headers.get("Accept-Encoding", ""))
-    etag = f'"{document.etag}{f"-{coding}" if coding else ""}"'
-    response: HttpResponseBase
-    if etag in (tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")):
-        response = HttpResponseNotModified()
-    else:
-        response = HttpResponse(_body(document, coding), content_type=JSON.media_type)
-        if coding:
-            response["Content-Encoding"] = coding
+    coding = _coding(request)
+    response = HttpResponse(_body(document, coding), content_type=JSON.media_type)
+    if coding:
+        response["Content-Encoding"] = coding
+    return _tagged(response, _etag(document.etag, coding))
+
+
+def _coding(request: Request) -> str:
+    return coding_for(request.headers.get("Accept-Encoding", ""))
+
+
+def _etag(tag: str, coding: str) -> str:
+    return f'"{tag}{f"-{coding}" if coding else ""}"'
+
+
+def _tagged(response: HttpResponseBase, etag: str) -> HttpResponseBase:
     response["ETag"] = etag
     response["Vary"] = "Accept, Accept-Encoding"
     return response

@@ -10,12 +10,16 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 # Small pieces are gathered into one write of up to this size; larger ones pass through uncopied.
 _SMALL: Final = 64 * 1024
 _FIELD_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE: Final = re.compile(r"[\x20-\x7e]+")
+
+_UNWRITABLE: Final = "a part header has characters that may not be written"
+_CONTENT_TYPE: Final = "Content-Type"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,13 @@ def multipart_content_type(media_type: str, boundary: str) -> str:
 def multipart_length(parts: Iterable[OutPart], boundary: str) -> int | None:
     """Size of what write_multipart gives for these parts, chunks untouched; None if a length is not known."""
     total = len(_closing(boundary))
+    around = len(f"--{boundary}\r\n\r\n\r\n")
     for part in parts:
         if part.length is None:
             return None
-        total += len(_opening(part, boundary)) + part.length + len(b"\r\n")
+        total += around + part.length
+        for name, value in part.headers:
+            total += len(name) + len(": ") + len(value) + len("\r\n")
     return total
 
 
@@ -82,17 +89,25 @@ def write_multipart(parts: Iterable[OutPart], boundary: str) -> Iterator[bytes]:
 
 def _opening(part: OutPart, boundary: str) -> bytes:
     """Delimiter line, headers and the empty line; Content-Type goes first and is spelt so."""
-    lines = [f"--{boundary}"]
+    first, others = "", ""
     for name, value in part.headers:
-        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-            raise ValueError("a part header has characters that may not be written")
-        if name.lower() == "content-type":
-            lines.insert(1, f"Content-Type: {value}")
+        if not _FIELD_VALUE.fullmatch(value):
+            raise ValueError(_UNWRITABLE)
+        written = _written(name)
+        if written == _CONTENT_TYPE:
+            first += f"{written}: {value}\r\n"
         else:
-            lines.append(f"{name}: {value}")
-    if len(lines) == 1 or not lines[1].startswith("Content-Type: "):
+            others += f"{written}: {value}\r\n"
+    if not first:
         raise ValueError("a part needs a Content-Type (PS3.18 8.6.1.2.2)")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("ascii")
+    return f"--{boundary}\r\n{first}{others}\r\n".encode("ascii")
+
+
+@lru_cache(maxsize=64)
+def _written(name: str) -> str:
+    if not _FIELD_NAME.fullmatch(name):
+        raise ValueError(_UNWRITABLE)
+    return _CONTENT_TYPE if name.lower() == "content-type" else name
 
 
 def _closing(boundary: str) -> bytes:

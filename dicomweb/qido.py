@@ -1,6 +1,7 @@
 """QIDO-RS: the Search transaction (PS3.18 10.6) as a door to ``archive.search``."""
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar
 from urllib.parse import parse_qsl, urlencode
 
@@ -57,27 +58,28 @@ class SearchView(DicomwebView):
         chosen = self.negotiate(request, FORMS)
         limits = settings.PACS.limits
         pairs = _pairs(request.META.get("QUERY_STRING", ""))
-        with bounded(statement_seconds=limits.search_seconds):
-            parsed = parse_query(
-                pairs,
-                self.level,
-                study_instance_uid=study,
-                series_instance_uid=series,
-                default_limit=limits.search_default_limit,
-                most=limits.search_limit,
-                most_parameters=limits.search_parameters,
-                longest_value=limits.search_value_characters,
-                declared=declared,
-            )
-            withheld = self.withheld(request)
-            in_vain = check_keys(parsed.query, withheld)
-            found = search(parsed.query, self.scope(request), dicomweb_root(request))
+        parsed = parse_query(
+            pairs,
+            self.level,
+            study_instance_uid=study,
+            series_instance_uid=series,
+            default_limit=limits.search_default_limit,
+            most=limits.search_limit,
+            most_parameters=limits.search_parameters,
+            longest_value=limits.search_value_characters,
+            declared=_declared,
+        )
+        withheld = self.withheld(request)
+        in_vain = check_keys(parsed.query, withheld)
+        root = dicomweb_root(request)
+        found = search(parsed.query, self.scope(request), root, seconds=limits.search_seconds)
         unsupported = list(parsed.unsupported)
         warnings = [text for each in parsed.extended for text in _incomplete(each, counts=self.sees_all(request))]
         texts = found.answers
-        # What is stored in instances is shown as far as retrieving shows it.
-        hidden = withheld_from(principal_of(request), Permission.RETRIEVE)
+        hidden: frozenset[str] = frozenset()
         if parsed.stored is None or parsed.stored:
+            # What is stored in instances is shown as far as retrieving shows it.
+            hidden = withheld_from(principal_of(request), Permission.RETRIEVE)
             if may(principal_of(request), Permission.RETRIEVE):
                 extended = self._with_stored(request, texts, parsed.stored)
                 kept = zip(texts, extended.answers, strict=True)
@@ -102,7 +104,7 @@ class SearchView(DicomwebView):
         if chosen == XML:
             response = xml_response(answer.encode() for answer in texts)
         else:
-            response = json_response(f"[{','.join(texts)}]")
+            response = json_response(f"[{','.join(texts)}]".encode())
         warnings += [f"The {name} parameter is not supported." for name in unsupported[:20]]
         warnings += _cut(parsed, found)
         if warnings:
@@ -110,7 +112,7 @@ class SearchView(DicomwebView):
         if found.total is not None:
             response["X-Total-Count"] = str(found.total)
         if found.following is not None:
-            response["Link"] = f'<{_following(request, pairs, found.following)}>; rel="next"'
+            response["Link"] = f'<{_following(request, root, pairs, found.following)}>; rel="next"'
         return response
 
     def _with_stored(self, request: Request, texts: tuple[str, ...], wanted: frozenset[str] | None) -> Extended:
@@ -142,6 +144,11 @@ class SearchInstances(SearchView):
     """``GET /instances`` and the same below a study or a series."""
 
     level = "instance"
+
+
+def _declared() -> Sequence[Declared]:
+    with bounded(statement_seconds=settings.PACS.limits.search_seconds):
+        return declared()
 
 
 def _cut(parsed: Parsed, found: Found) -> list[str]:
@@ -176,11 +183,11 @@ def _pairs(query_string: str) -> list[tuple[str, str]]:
         raise BadRequest("the query string is not percent-encoded UTF-8, or has too many parameters") from error
 
 
-def _following(request: Request, pairs: list[tuple[str, str]], token: str) -> str:
+def _following(request: Request, root: str, pairs: list[tuple[str, str]], token: str) -> str:
     """The URL of the next page: this one's, but behind its last answer (RFC 8288)."""
     kept = [(name, value) for name, value in pairs if name not in ("after", "offset")]
     path = request._request.path.partition("/dicom-web")[2]
-    return f"{dicomweb_root(request)}{path}?{urlencode([*kept, ('after', token)])}"
+    return f"{root}{path}?{urlencode([*kept, ('after', token)])}"
 
 
 def _quotable(text: str) -> str:

@@ -86,3 +86,14 @@ urlpatterns += [
 ]
 # The list describes itself, so it has to be there first.
 urlpatterns.append(path("", Capabilities.as_view(patterns=urlpatterns), name="capabilities"))
+# As they are tried, each with an expression of its own: what is asked for by the hundred comes first.
+_OFTEN = (
+    "series-thumbnail",
+    "series-metadata",
+    "studies",
+    "instance-rendered",
+    "frames-rendered",
+    "instance",
+    "frames",
+)
+often_first = sorted(urlpatterns, key=lambda entry: -_OFTEN.index(entry.name) if entry.name in _OFTEN else 1)

@@ -1,6 +1,7 @@
 """What every DICOMweb resource shares: who asks, may they, within which scope, the record of it, errors as answers."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -23,8 +24,8 @@ from access.refusals import SILENT, Allowance, refusals
 from access.roles import Permission, Scope
 from access.trail import event
 from archive.errors import NotFound
-from archive.locate import Address, Located, is_unlimited, patient_ids
-from archive.models import Series, Study
+from archive.locate import Address, Located, LocatedSeries, is_unlimited, patient_ids
+from archive.models import Study
 from audit import kinds
 from audit.frame_reads import record_frames
 from audit.kinds import EventKind, Outcome
@@ -34,7 +35,7 @@ from dicomweb.content_coding import coded
 from dicomweb.errors import BadRequest, NotAcceptable, error_response
 from dicomweb.media_types import Representation, choose
 
-Found = Sequence[Located | Series]
+Found = Sequence[Located | LocatedSeries]
 # The answer to whoever may know of a study that a mark closes.
 CLOSED = "this study is restricted; whoever may open patients in an emergency can do so in the portal"
 # What UTF-8, which all text is answered in, is called in a `charset` parameter (PS3.18 8.8, Annex D).
@@ -170,7 +171,7 @@ class DicomwebView(APIView):
                     kinds.REFUSED,
                     principal_of(self.request),
                     decision="deny",
-                    rule="restriction" if text == CLOSED else f"right:{self.permission.value}",
+                    rule="restriction" if text == CLOSED else f"right:{getattr(self, 'permission', 'none')}",
                     outcome=Outcome.SERIOUS_FAILURE,
                     outcome_description=text,
                     study_uids=[uid] if (uid := self._study()) else [],
@@ -231,11 +232,17 @@ def dicomweb_root(request: Request) -> str:
     stays, because the link's cookie goes nowhere else.
     """
     prefix = mounted_at(request._request)
-    configured = urlsplit(settings.PACS.public_root)
-    name, port = split_domain_port(request.get_host())
+    return _root(settings.PACS.public_root, request.scheme or "", request.get_host(), prefix)
+
+
+@lru_cache(maxsize=256)
+def _root(public_root: str, scheme: str, host: str, prefix: str) -> str:
+    """Of the same words always the same; hosts are those allowed, with any port."""
+    configured = urlsplit(public_root)
+    name, port = split_domain_port(host)
     if name.strip("[]") == configured.hostname or port not in ("", str(configured.port or "")):
-        return f"{settings.PACS.public_root}{prefix}/dicom-web"
-    return f"{request.scheme}://{name}{port and f':{port}'}{prefix}/dicom-web"
+        return f"{public_root}{prefix}/dicom-web"
+    return f"{scheme}://{name}{port and f':{port}'}{prefix}/dicom-web"
 
 
 def _own_url(request: Request) -> str:

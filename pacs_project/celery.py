@@ -1,17 +1,51 @@
 """The Celery application; tasks live in the rooms' ``tasks`` modules."""
 
+import gc
 import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutdown
+from celery.signals import (
+    task_postrun,
+    task_prerun,
+    worker_before_create_process,
+    worker_init,
+    worker_ready,
+    worker_shutdown,
+)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pacs_project.settings")
+# Django's checks import every view, which no task needs; whoever migrates has made them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 app = Celery("pacs_project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 _runs: dict[str, Any] = {}
+
+
+@task_prerun.connect
+@task_postrun.connect
+def _look_after_connections(**_: Any) -> None:
+    """A process keeps its database session from task to task, as a web process does from request to request; Celery's
+    own way, a session for each task, is switched off by ``CELERY_DB_REUSE_MAX``."""
+    from django.db import close_old_connections
+
+    close_old_connections()
+
+
+@worker_init.connect
+def _step_back(**_: Any) -> None:
+    """Whoever asks for something comes first: the processes of a worker, and their codecs, have what is left."""
+    from django.conf import settings
+
+    os.nice(settings.PACS.worker_niceness)
+
+
+@worker_before_create_process.connect
+def _share_memory(**_: Any) -> None:
+    """What is there before a fork stays the parent's: a collection that visits it would copy its pages."""
+    gc.freeze()
 
 
 @worker_ready.connect

@@ -23,6 +23,10 @@ SLOW_WINDOW = 2.0
 SLOW_RATE = 64 * 1024
 # Without it the kernel takes megabytes at once and room comes back in large steps: a slow reader looks like a dead one.
 UNSENT = 128 * 1024
+LONGEST_HEAD = 8 * 1024
+# A body up to this size is copied behind its head; a larger one follows it.
+JOINED = 64 * 1024
+_MORE = getattr(socket, "MSG_MORE", 0)
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
@@ -46,6 +50,7 @@ class ClientSocket(socket.socket):
         self._window_began = time.monotonic()
         self._window_sent = 0
         self._slow = False
+        self._opening, self._held = True, b""
 
     def settimeout(self, value: float | None) -> None:
         """How long ``recv`` waits at the most, within our own limits."""
@@ -73,7 +78,31 @@ class ClientSocket(socket.socket):
                 return data
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send all of it. Raises ConnectionResetError for a client that doesn't read, or that was given up."""
+        """Send all of it. Raises ConnectionResetError for a client that doesn't read, or that was given up.
+
+        The first thing of an answer, its head, waits for what follows, so that a client is woken once: at the latest
+        ``flush`` sends it.
+        """
+        if self._opening and len(data) <= LONGEST_HEAD:
+            self._opening, self._held = False, bytes(data)
+            return
+        held, self._opening, self._held = self._held, False, b""
+        if len(data) <= JOINED:
+            self._send(held + bytes(data) if held else data, flags)
+        else:
+            self._send(held, flags | _MORE)
+            self._send(data, flags)
+
+    def flush(self) -> bool:
+        """Send what waits for more; whether that went well."""
+        held, self._held = self._held, b""
+        try:
+            self._send(held, 0)
+        except OSError:
+            return False
+        return True
+
+    def _send(self, data: Any, flags: int) -> None:
         left = memoryview(data)
         try:
             while left:

@@ -8,7 +8,7 @@ from dataclasses import fields
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -136,9 +136,16 @@ class Config(BaseSettings):
         env_prefix="PACS_", env_nested_delimiter="__", secrets_nested_delimiter="__", extra="ignore"
     )
 
+    # Django's settings look for this at whatever they hand out, and what a model lacks it takes long to deny.
+    _mask_wrapped: ClassVar[bool] = True
+
     data: Path = BASE / "var"
     database_url: str = "postgresql:///pacs"
+    database_prepare: bool = Field(
+        default=True, description="frequent statements are planned once a connection; false behind a pooler"
+    )
     redis_url: str = "redis://127.0.0.1:6379/0"
+    worker_niceness: int = Field(default=15, ge=0, le=19, description="how far tasks step back behind requests")
     object_store: Literal["file", "s3"] = "file"
     s3: S3Config = S3Config()
     public_root: str = Field(default="http://127.0.0.1:8080", description="scheme and host as clients see them")

@@ -1,6 +1,8 @@
 """gunicorn's settings for ``./pacs up`` and the image: ``gunicorn --config=python:pacs_project.gunicorn_conf``."""
 
+import gc
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +16,8 @@ timeout = 120
 graceful_timeout = 20
 keepalive = 5
 backlog = 512
+# Workers are forked from a master that has loaded everything, and share its memory.
+preload_app = True
 # A search may name many UIDs; this is the most gunicorn takes.
 limit_request_line = 8190
 # gunicorn's heartbeat files: on a slow disk they would let healthy workers look dead.
@@ -31,6 +35,13 @@ sendfile = False
 # Of this server, for its start and its stop: workers inherit it.
 RUN = uuid4().hex
 MASTER = os.getpid()
+
+
+def when_ready(server: Any) -> None:
+    """Before the first fork: the views are imported, and no collection copies what workers share."""
+    import_module("pacs_project.urls")
+    gc.collect()
+    gc.freeze()
 
 
 def post_worker_init(worker: Any) -> None:

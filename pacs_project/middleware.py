@@ -1,9 +1,13 @@
-"""What every request and answer carries: an id, the client's address, and the headers that keep browsers strict."""
+"""What every request and answer carries: an id, the client's address, and the headers that keep browsers strict.
+
+Whether a text is an address is remembered of 256 texts: that never changes.
+"""
 
 import ipaddress
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from django.conf import settings
@@ -32,22 +36,23 @@ class RequestContext:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Mark the request, pass it on, complete the answer."""
-        offered = request.headers.get("X-Request-ID", "")
+        offered = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = offered if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
         request.request_id = request_id  # type: ignore[attr-defined]
         request.client_address = client_address(  # type: ignore[attr-defined]
             request.META.get("REMOTE_ADDR", ""),
-            request.headers.get("X-Forwarded-For", ""),
+            request.META.get("HTTP_X_FORWARDED_FOR", ""),
             settings.PACS.trusted_proxies,
         )
         # TLS ends at a proxy of ours: what it says about the client's side counts.
-        forwarded = request.headers.get("X-Forwarded-Proto", "") == "https"
+        forwarded = request.META.get("HTTP_X_FORWARDED_PROTO") == "https"
         if forwarded and _is_trusted(request.META.get("REMOTE_ADDR", ""), settings.PACS.trusted_proxies):
             request.META["wsgi.url_scheme"] = "https"
         response = self.get_response(request)
         response.headers["X-Request-ID"] = request_id
         for name, value in DEFAULT_HEADERS.items():
-            response.headers.setdefault(name, value)
+            if name not in response.headers:
+                response.headers[name] = value
         if response.headers.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Cache-Control", "no-store")
         if request.method == "HEAD":
@@ -69,7 +74,7 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[str]) -> str:
     ``trusted`` has addresses, networks, or ``unix`` for a proxy on a unix socket. "" where nothing valid is known.
     """
     address = peer
-    for hop in reversed([hop.strip() for hop in forwarded.split(",")]):
+    for hop in reversed([hop.strip() for hop in forwarded.split(",")] if forwarded else []):
         if not _is_trusted(address, trusted) or not _valid(hop):
             break
         address = hop
@@ -83,6 +88,7 @@ def _is_trusted(address: str, trusted: Sequence[str]) -> bool:
     return any(known in ipaddress.ip_network(network, strict=False) for network in trusted if network != "unix")
 
 
+@lru_cache(maxsize=256)
 def _valid(address: str) -> bool:
     """An address without the zone of an interface, which says nothing elsewhere and which no column holds."""
     try:

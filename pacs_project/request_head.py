@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 
 HEAD_LIMIT = 32 * 1024
+_DECIDING = re.compile(rb"(?is)\r\n(transfer-encoding|content-length|expect):(.*?)(?=\r\n|\Z)")
 _EXPECT = re.compile(rb"(?im)^expect:[^\r\n]*\r\n")
 
 
@@ -35,13 +36,10 @@ def parse_head(data: bytes | bytearray) -> RequestHead | None:
         if len(data) > HEAD_LIMIT:
             raise HeadTooLarge
         return None
-    first, *lines = bytes(data[start:end]).split(b"\r\n")
-    fields: dict[bytes, bytes] = {}
-    for line in lines:
-        name, _, value = line.partition(b":")
-        fields[name.lower()] = value.strip()
+    head = bytes(data[start:end])
+    fields = {found[1].lower(): found[2].strip() for found in _DECIDING.finditer(head)}
     return RequestHead(
-        path=_path(first),
+        path=_path(head.partition(b"\r\n")[0]),
         length=None if b"transfer-encoding" in fields else _length(fields.get(b"content-length", b"")),
         asks_first=fields.get(b"expect", b"").lower() == b"100-continue",
         size=end + 4,

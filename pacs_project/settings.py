@@ -82,7 +82,7 @@ def database(url: str) -> dict[str, Any]:
         raise ValueError("PACS_DATABASE_URL must be a postgresql:// URL")
     query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "pacs_project.postgresql",
         "NAME": unquote(parts.path.lstrip("/")) or "pacs",
         "USER": unquote(parts.username or query.pop("user", "")),
         "PASSWORD": unquote(parts.password or query.pop("password", "")),
@@ -134,6 +134,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_timeout": 5, "socket_connect_timeout": 5}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Celery would end the database session with each task; `pacs_project.celery` ends those that are old or broken.
+CELERY_DB_REUSE_MAX = 1 << 40
 
 AUTH_USER_MODEL = "access.User"
 AUTHENTICATION_BACKENDS = ["access.backends.PasswordBackend"]

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 from access.discovery import authorization_server, smart_configuration
 from access.middleware import open_to_all
 from access.tokens import Introspect, Revoke, Token
+from dicomweb.urls import often_first
 from portal import consent
 from portal.api import Docs, WhoAmI
 from portal.emergency_api import EmergencyAccesses, OneEmergencyAccess
@@ -18,11 +19,12 @@ handler404 = "pacs_project.errors.not_found"
 handler500 = "pacs_project.errors.server_error"
 
 urlpatterns = [
+    # They are tried in turn, and nothing is asked for as often.
+    path("dicom-web/", include(often_first)),
     path("", include("portal.urls")),
     path("administration/", include("administration.urls")),
     path("trail/", include("trail.urls")),
     path("fhir/", include("trail.fhir_urls")),
-    path("dicom-web/", include("dicomweb.urls")),
     path("viewer/", include("viewer.urls")),
     path("hl7/", include("hl7.urls")),
     path("oauth/authorize/", consent.page, name="authorize"),

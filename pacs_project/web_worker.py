@@ -40,6 +40,8 @@ LINGER_BYTES = 16 << 20
 DRAIN_SECONDS = 0.2
 SPARE_CONNECTIONS = 16
 TICK = 0.25
+# The loop turns thousands of times a second; the arbiter is told, and time looked at, no more often than this.
+NOTIFY_SECONDS, LOOK_SECONDS = 1.0, 0.05
 PIECE = 16 * 1024
 
 
@@ -72,6 +74,7 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self.bodies: set[Connection] = set()
         self.queued: dict[Connection, None] = {}
         self.running: set[Connection] = set()
+        self.notified_at = self.looked_at = 0.0
 
     @classmethod
     def check_config(cls, cfg: Any, log: Any) -> None:
@@ -107,9 +110,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     def on_client_socket_readable(self, conn: Connection, client: socket) -> None:
         """The next request on a connection that was kept, or its end."""
-        self.poller.unregister(client)
         self.keepalived_conns.remove(conn)
-        self._await_request(conn)
+        conn.head = None
+        conn.deadline = time.monotonic() + WHOLE_SECONDS
+        self.unfinished[conn] = None
+        # The kernel watches it already, and its bytes are here.
+        self.poller.modify(client, EVENT_READ, partial(self._on_bytes, conn))
+        self._on_bytes(conn, client)
 
     def _await_request(self, conn: Connection) -> None:
         conn.head = None
@@ -186,7 +193,8 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         self.queued.pop(conn, None)
         conn.sock.begin()
         self.running.add(conn)
-        return super().handle(conn)
+        kept = super().handle(conn)
+        return conn.sock.flush() and kept
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn can't read; its own answer is a page that repeats what was sent."""
@@ -233,6 +241,13 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
 
     # --- time
 
+    def notify(self) -> None:
+        """Tell the arbiter that this worker lives, once a second and not in each turn of the loop."""
+        now = time.monotonic()
+        if now - self.notified_at >= NOTIFY_SECONDS:
+            self.notified_at = now
+            super().notify()
+
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """As gunicorn's, more often while somebody waits."""
         somebody = self.unfinished or self.lingering or self.body_queue or self.queued
@@ -241,6 +256,9 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
     def murder_pending(self) -> None:
         """What gunicorn calls in each turn of its loop: whose time is over, who must make room."""
         now = time.monotonic()
+        if self.alive and now - self.looked_at < LOOK_SECONDS:
+            return
+        self.looked_at = now
         # When stopping, nobody is waited for who has not begun.
         for conn in _over(self.unfinished, now) or ([] if self.alive else [c for c in self.unfinished if not c.data]):
             self._unwatch(conn, self.unfinished)

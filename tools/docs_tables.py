@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,15 @@ def clauses() -> str:
     return table(["Clause", "What it asks for", "Verdict", "Why"], rows)
 
 
+def costs() -> str:
+    """What each kind of request costs at the most, from ``tests.guard.costs``."""
+    from tests.guard.costs import COSTS
+
+    head = ["Request", "Statements", "Round trips", "Planned anew", "Durable commits", "Files opened", "fsync"]
+    rows = ([name, *(str(count) for count in astuple(cost))] for name, cost in COSTS.items())
+    return table(head, rows)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "roles": roles,
     "withheld": withheld,
@@ -193,6 +203,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "findings": findings,
     "status-codes": status_codes,
     "clauses": clauses,
+    "costs": costs,
 }
 
 

@@ -7,6 +7,7 @@ from trail.fhir_search import PARAMETERS
 
 Json = dict[str, Any]
 FHIR: Final = "application/fhir+json"
+PROBLEM: Final = "application/problem+json"
 _TEXT: Final[Json] = {"type": "string"}
 _RESOURCE: Final[Json] = {"type": "object", "required": ["resourceType"], "properties": {"resourceType": _TEXT}}
 _LINE: Final[Json] = {
@@ -29,6 +30,13 @@ _LOG: Final[Json] = {
         "older": {"type": "integer", "nullable": True, "description": "`before` of the next page"},
     },
 }
+_PROBLEM: Final[Json] = {
+    "type": "object",
+    "required": ["type", "title", "status", "code"],
+    "properties": {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "code": _TEXT, "detail": _TEXT},
+}
+# Why there is no file: problem details, or a page for a browser that asks for one.
+_OF_FILES: Final = {403: "Your role does not include this", 503: "The trail can't be written or read now"}
 
 
 def paths(security: list[Json], headers: Json) -> Json:
@@ -37,9 +45,13 @@ def paths(security: list[Json], headers: Json) -> Json:
     def answer(description: str, media_type: str, schema: Json) -> Json:
         return {"description": description, "headers": headers, "content": {media_type: {"schema": schema}}}
 
+    def refused_file(status: int, text: str) -> Json:
+        told = answer(text, PROBLEM, _PROBLEM)
+        return told | {"content": told["content"] | {"text/html": {"schema": _TEXT}}}
+
     def operation(name: str, summary: str, done: Json, parameters: list[Json], errors: dict[int, str]) -> Json:
         failed = {str(status): answer(text, FHIR, _RESOURCE) for status, text in errors.items()}
-        others = {} if errors else {str(status): _problem(status) for status in (403, 503)}
+        others = {} if errors else {str(status): refused_file(status, text) for status, text in _OF_FILES.items()}
         return {
             "operationId": name,
             "summary": summary,
@@ -85,10 +97,6 @@ def paths(security: list[Json], headers: Json) -> Json:
         },
         "/trail/mine.json": {"get": operation("ownLog", "Who opened a patient's own images", log, [before], {})},
     }
-
-
-def _problem(status: int) -> Json:
-    return {"$ref": f"#/components/responses/Problem{status}"}
 
 
 def _query(name: str, description: str, schema: Json) -> Json:

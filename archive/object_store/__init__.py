@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.core.signals import setting_changed
+
 from archive.object_store.errors import (
     InvalidKey,
     KeyExists,
@@ -33,7 +35,7 @@ __all__ = [
     "object_store",
 ]
 
-_built: tuple[int, Any, ObjectStore] | None = None
+_built: ObjectStore | None = None
 
 
 def build(config: Any) -> ObjectStore:
@@ -63,9 +65,18 @@ def object_store() -> ObjectStore:
     other settings in place. Two threads that come first together may build two; one is dropped.
     """
     global _built
-    from django.conf import settings
+    found = _built
+    if found is None:
+        from django.conf import settings
 
-    process, config = os.getpid(), settings.PACS
-    if _built is None or _built[0] != process or _built[1] is not config:
-        _built = (process, config, build(config))
-    return _built[2]
+        found = _built = build(settings.PACS)
+    return found
+
+
+def _forget(**_: Any) -> None:
+    global _built
+    _built = None
+
+
+os.register_at_fork(after_in_child=_forget)
+setting_changed.connect(_forget)

@@ -14,6 +14,7 @@ from archive.object_store.errors import (
     KeyExists,
     ObjectDamaged,
     ObjectMissing,
+    ObjectStoreError,
     ObjectStoreFull,
     ObjectStoreUnavailable,
 )
@@ -37,6 +38,7 @@ class FileObjectStore:
     def __init__(self, root: Path) -> None:
         self._staging = root / "staging"
         self._objects = root / "objects"
+        self._folder = f"{self._objects}/"  # reads are many, and text is put together sooner than paths
         self._settled: set[Path] = set()
         self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="object-sync")
         with write_errors("cannot prepare the object store's folders"):
@@ -67,15 +69,21 @@ class FileObjectStore:
 
     def open_range(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         checked_range(offset, length)
+        if length is not None and length <= PIECE:
+            data = self.read_range(key, offset, length)
+            return iter((data,) if data else ())
         pieces = self._pieces(key, offset, length)
         next(pieces)  # runs it up to the first piece; from here on closing or dropping it closes the file
         return pieces
 
     def read_range(self, key: str, offset: int, length: int) -> bytes:
         checked_range(offset, length)
-        with self._opened(key) as fd:
+        fd = self._open(key)
+        try:
             _within(fd, key, offset, length)
             return _read_exactly(fd, key, offset, length)
+        finally:
+            os.close(fd)
 
     def size(self, key: str) -> int:
         with self._read_errors(key):
@@ -142,33 +150,37 @@ class FileObjectStore:
 
     def _pieces(self, key: str, offset: int, length: int | None) -> Iterator[bytes]:
         """Yield an empty piece once the first real one has been read, then the pieces."""
-        with self._opened(key) as fd:
+        fd = self._open(key)
+        try:
             end = _within(fd, key, offset, length)
             piece = _read_exactly(fd, key, offset, min(PIECE, end - offset))
             yield b""
             while piece:
                 offset += len(piece)
                 yield piece
-                piece = _read_exactly(fd, key, offset, min(PIECE, end - offset))
-
-    @contextlib.contextmanager
-    def _opened(self, key: str) -> Iterator[int]:
-        with self._read_errors(key):
-            fd = os.open(self._path(key), os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            yield fd
+                piece = _read_exactly(fd, key, offset, min(PIECE, end - offset)) if offset < end else b""
         finally:
             os.close(fd)
+
+    def _open(self, key: str) -> int:
+        """A descriptor to read from, which the caller closes."""
+        try:
+            return os.open(f"{self._folder}{checked_key(key)}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise self._read_error(error, key) from error
 
     @contextlib.contextmanager
     def _read_errors(self, key: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            # a volume that is not mounted must not look like one that lost its objects
-            if error.errno in _ABSENT and self._objects.is_dir():
-                raise ObjectMissing(f"no object under {key}", key) from error
-            raise ObjectStoreUnavailable(f"cannot read {key}: {error.strerror}", key) from error
+            raise self._read_error(error, key) from error
+
+    def _read_error(self, error: OSError, key: str) -> ObjectStoreError:
+        # a volume that is not mounted must not look like one that lost its objects
+        if error.errno in _ABSENT and self._objects.is_dir():
+            return ObjectMissing(f"no object under {key}", key)
+        return ObjectStoreUnavailable(f"cannot read {key}: {error.strerror}", key)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[str]:
         try:

@@ -25,7 +25,7 @@ from standalone.layout import PROJECT
 FEW: Final = 2000
 TURNS: Final = 15
 _STUDY: Final = "1.2.826.0.1.3680043.8.498.1.1500"
-_KINDS: Final = {
+KINDS: Final = {
     "study list of OHIF": f"studies?{OHIF}",
     "page at offset 1000": f"studies?{OHIF}".replace("offset=0", "offset=1000"),
     "name, beginning": "studies?PatientName=Weber%5EL*&limit=101",
@@ -59,7 +59,7 @@ def growth(folder: Path, many: int, quick: bool, say: Callable[[str], None]) -> 
             targets[number] = stack.enter_context(installation(folder / f"g{number}", say, prepare)).target
         for turn in range(TURNS + 1):
             for number, target in targets.items():
-                for kind, path in _KINDS.items():
+                for kind, path in KINDS.items():
                     [took] = run(target, [[Ask(path, JSON, _good)]]).took
                     if turn:
                         taken[number][kind].append(took.seconds * 1e3)
@@ -68,11 +68,11 @@ def growth(folder: Path, many: int, quick: bool, say: Callable[[str], None]) -> 
             str(number): {part: percentile(taken[number][kind], share) for part, share in (("p50", 0.5), ("p95", 0.95))}
             for number in numbers
         }
-        for kind in _KINDS
+        for kind in KINDS
     }
     every = {number: [one for found in taken[number].values() for one in found] for number in numbers}
     p95 = {str(number): percentile(found, 0.95) for number, found in every.items()}
-    return {"kinds": len(_KINDS), "p95_ms": p95, "each": each}
+    return {"kinds": len(KINDS), "p95_ms": p95, "each": each}
 
 
 def _good(answer: Answer) -> None:

@@ -25,14 +25,16 @@ from dicom.transfer_syntaxes import TransferSyntax
 
 _CELLS, _RLE_CELLS = (8, 16), (8, 16, 32, 64)
 _RLE_SEGMENTS = 15
+# Native frames that encoders are trusted with: what is stranger than these they have hardly ever been given.
+_ORDINARY_EDGES, _ORDINARY_SAMPLES = range(32, 8193), 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
     """One transfer syntax. `decode` and `encode` are `None` where nothing does it.
 
-    `decode_ybr` leaves JPEG's YBR as it is coded. `cells` are the Bits Allocated that `encode` takes. `reader` and
-    `writer` name the library, `note` what else there is to know.
+    `decode_ybr` leaves JPEG's YBR as it is coded. `cells` are the Bits Allocated that `encode` takes; while it works
+    other threads run if it is `unlocked`. `reader` and `writer` name the library, `note` what else there is to know.
     """
 
     transfer_syntax: TransferSyntax
@@ -42,6 +44,7 @@ class Codec:
     writer: str = ""
     decode_ybr: Decoder | None = None
     cells: tuple[int, ...] = _CELLS
+    unlocked: bool = True
     note: str = ""
 
     @property
@@ -88,6 +91,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
                 encoders.jpeg_2000,
                 _OPENJPEG,
                 f"{_OPENJPEG} (pylibjpeg-openjpeg)",
+                unlocked=False,
             ),
             Codec(ts.JPEG_2000, decoders.jpeg_2000, reader=_OPENJPEG),
             Codec(ts.JPEG_2000_MULTI_COMPONENT_LOSSLESS, note=_PART_2),
@@ -164,6 +168,16 @@ def cannot_encode(transfer_syntax_uid: str, pixels: PixelDescription) -> str:
     ):
         return f"more than {_RLE_SEGMENTS} RLE segments"
     return ""
+
+
+def is_coded_safely(transfer_syntax_uid: str, pixels: PixelDescription) -> bool:
+    """Whether native frames of `pixels` may be coded in a process that has other things to do and to lose.
+
+    Of a stranger an encoder sees numbers only, in a shape that is like that of most images.
+    """
+    ordinary = pixels.rows in _ORDINARY_EDGES and pixels.columns in _ORDINARY_EDGES
+    few = pixels.rows * pixels.columns * pixels.samples_per_pixel <= _ORDINARY_SAMPLES
+    return ordinary and few and CODECS[transfer_syntax_uid].unlocked
 
 
 def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str, pixels: PixelDescription) -> bytes:

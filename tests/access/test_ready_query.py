@@ -12,7 +12,7 @@ from oauth2_provider.models import get_access_token_model
 
 from access.access_tokens import _of_token
 from access.models import User
-from access.ready_query import ReadyQuery
+from archive.ready_query import ReadyQuery
 from tests.access.conftest import MakeClient, MakePerson, MakeToken
 
 

@@ -23,7 +23,7 @@ from archive import codec_processes
 from archive.codec_processes import away
 from archive.decoding import decoding, places
 from archive.errors import ArchiveUnavailable
-from dicom.codec_messages import CLASSES, Unexpected, pack_answer
+from dicom.codec_messages import CLASSES, Unexpected, pack_answer, pack_request
 from dicom.codecs import DecodedFrame
 from dicom.errors import CannotDecode, DicomError, TooComplex
 from dicom.region import OutsideImage
@@ -41,6 +41,15 @@ def short_limits() -> Iterator[None]:
         patch.setattr(settings.PACS.limits, "codec_bytes", 256 << 20)
         yield
     codec_processes._close()
+
+
+def test_frames_go_without_a_copy() -> None:
+    frame, array = bytes(1 << 20), hostile.samples(700)
+    head, *rest = pack_request(1.0, hostile.echo, (frame, array), {})
+    assert len(head) < 4096
+    assert [memoryview(piece).nbytes for piece in rest] == [len(frame), array.nbytes]
+    assert numpy.shares_memory(numpy.frombuffer(rest[0], "u1"), numpy.frombuffer(frame, "u1"))
+    assert numpy.shares_memory(numpy.frombuffer(rest[1], "u1"), array)
 
 
 def test_values_come_back_as_they_were() -> None:
@@ -156,8 +165,9 @@ def test_a_thread_with_a_place_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_nursery_that_is_lost_is_replaced() -> None:
     seen = away(hostile.surroundings)
+    children = [each.pid for each in codec_processes._pool._idle]
     os.kill(seen["parent"], signal.SIGKILL)
-    assert gone([seen["pid"]])
+    assert gone(children)
     assert away(hostile.surroundings)["parent"] != seen["parent"]
 
 

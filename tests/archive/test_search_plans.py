@@ -139,3 +139,30 @@ def test_a_rare_value_is_looked_up_and_not_met_on_a_walk(archive: QuerySet[Study
 def test_the_index_of_request_attributes_is_what_ingest_writes(archive: QuerySet[Study], db: None) -> None:
     one = Kind("", "series", (("RequestAttributesSequence.RequestedProcedureID", "RP00000777"),))
     assert len(found(one, Study.objects.all()).answers) == Series.objects.filter(study_id=777).count() > 0
+
+
+def test_a_plan_that_is_kept_suits_any_value(archive: QuerySet[Study], db: None) -> None:
+    """Look-ups are planned once a connection, whatever is asked for: so for no value in particular."""
+    names = {"/studies PatientID one", "/studies AccessionNumber one", "/studies StudyInstanceUID one"}
+    names |= {"/series SeriesInstanceUID one", "/instances SOPInstanceUID one", "/instances StudyInstanceUID one"}
+    names |= {"series of a study", "instances of a study", "instances of a series"}
+    asked = [kind for kind in kinds(limit=93) if kind.name in names]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        for kind in asked:
+            found(kind, Study.objects.all())
+            found(kind, archive)
+        cursor.execute("""
+            SELECT name, cardinality(parameter_types), statement FROM pg_prepared_statements
+            WHERE statement LIKE '%archive_study%' AND statement LIKE '%LIMIT 94'
+        """)
+        kept = cursor.fetchall()
+        assert len(kept) == 2 * len(asked) == 2 * len(names)
+        bad = {}
+        for name, number, statement in kept:
+            cursor.execute(f"EXPLAIN (FORMAT JSON) EXECUTE {name} ({', '.join(['NULL'] * number)})")
+            [(plan,)] = cursor.fetchall()
+            top = (orjson.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]
+            if whole_tables(top) or not indexes(top):
+                bad[statement] = top
+    assert not bad

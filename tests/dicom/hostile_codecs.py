@@ -90,6 +90,11 @@ def no_plain_form() -> Any:
     return object()
 
 
+def where_a_frame_is_made(codestream: bytes, stored_uid: str, pixels: Any, target_uid: str) -> bytes:
+    """The number of the process that it is made in."""
+    return str(os.getpid()).encode()
+
+
 def crash_over_a_frame(codestream: bytes, stored_uid: str, pixels: Any, target_uid: str) -> bytes:
     """What stands in for `dicom.described.recoded` where a codec is to crash."""
     ctypes.string_at(0)

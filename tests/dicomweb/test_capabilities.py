@@ -141,3 +141,10 @@ def test_any_principal_may_ask_and_nothing_is_written_down(door_for: Callable[..
     stranger = HttpClient().options("/dicom-web/", headers={"accept": WADL})
     assert stranger.status_code == 401
     assert b"resource" not in stranger.content
+
+
+def test_from_another_site_nothing_is_asked_but_refused(technologist: Door) -> None:
+    """There is no right that this resource asks for; the refusal is told and written down all the same."""
+    answer = technologist.http.put("/dicom-web/", headers={"origin": "https://elsewhere.example"})
+    assert answer.status_code == 403
+    assert AccessEvent.objects.latest("sequence").rule == "right:none"

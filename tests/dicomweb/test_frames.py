@@ -15,6 +15,7 @@ from pydicom.encaps import generate_frames
 from pydicom.filebase import DicomBytesIO
 from pydicom.uid import ExplicitVRBigEndian
 
+from archive.located_rows import SHORT_TABLE
 from archive.models import Instance
 from archive.object_store import object_store
 from dicom.transfer_syntaxes import (
@@ -307,6 +308,21 @@ def test_queries_do_not_grow_with_frames(technologist: Door) -> None:
             body_of(technologist.get(f"{path}/{numbers}"))
         counts.append(len(queries))
     assert counts[0] == counts[1] <= 5
+
+
+def test_a_frame_table_too_long_for_its_row_is_looked_up_once(technologist: Door) -> None:
+    codestreams = [number.to_bytes(4, "big") for number in range(SHORT_TABLE // 12 + 1)]
+    data, _ = encapsulated([[one] for one in codestreams], JPEG_2000_LOSSLESS.uid)
+    path = stored(technologist, data)
+    look_ups = []
+    for number in (1, len(codestreams)):
+        with CaptureQueriesContext(connection) as queries:
+            assert payloads(technologist.get(f"{path}/{number}", CORNERSTONE)) == [codestreams[number - 1]]
+        look_ups.append(sum("object_key, frame_table FROM" in query["sql"] for query in queries.captured_queries))
+    assert look_ups == [1, 0]
+    assert technologist.get(f"{path}/{len(codestreams) + 1}", CORNERSTONE).status_code == 404
+    Instance.objects.get().delete()
+    assert technologist.get(f"{path}/1", CORNERSTONE).status_code == 404
 
 
 def test_head_sends_no_frame(technologist: Door) -> None:

@@ -19,7 +19,7 @@ from pydicom.uid import generate_uid
 from dicom import transfer_syntaxes as ts
 from tests.dicom import hostile_codecs
 from tests.dicom.test_codecs import GOOD, SIZED, with_size
-from tests.dicomweb.conftest import Door
+from tests.dicomweb.conftest import Door, body_of
 from tests.dicomweb.objects import make_data_set, to_bytes
 from tests.dicomweb.pixels import encapsulated
 from tests.dicomweb.reading import parts_of, problem_of
@@ -124,6 +124,30 @@ def test_a_crash_in_the_codec_is_406_for_that_frame_alone(technologist: Door, mo
         problem = problem_of(technologist.get(f"{path}/frames/1", accept=decoded(J2K)), 406)
         assert "crashed (SIGSEGV)" in problem["detail"]
     assert technologist.get(f"{path}/frames/1", accept=decoded(J2K)).status_code == 200
+
+
+def test_only_native_frames_like_most_are_coded_where_requests_are_answered(
+    technologist: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jls = ts.JPEG_LS_LOSSLESS
+
+    def here(rows: int, columns: int, target: ts.TransferSyntax) -> bool:
+        shape = {"Rows": rows, "Columns": columns, "PixelData": bytes(2 * rows * columns)}
+        path = stored(technologist, to_bytes(make_data_set(**shape)))
+        answer = technologist.get(f"{path}/frames/1", accept=decoded(target))
+        return body_of(answer) == str(os.getpid()).encode()
+
+    monkeypatch.setattr("archive.frames.recoded", hostile_codecs.where_a_frame_is_made)
+    assert here(64, 32, HTJ2K)
+    assert here(64, 32, jls)
+    assert not here(64, 32, J2K), "it keeps other threads from running"
+    assert not here(64, 31, HTJ2K)
+    assert not here(1, 9000, jls)
+    compressed, _ = encapsulated(
+        [[GOOD[J2K.uid][0]]], J2K.uid, Rows=GOOD[J2K.uid][1].rows, Columns=GOOD[J2K.uid][1].columns
+    )
+    answer = technologist.get(f"{stored(technologist, compressed)}/frames/1", accept=decoded(HTJ2K))
+    assert body_of(answer) != str(os.getpid()).encode(), "a stranger's codestream has to be read first"
 
 
 @pytest.mark.parametrize("query", ["viewport=100000,100000", "viewport=100000,1", "viewport=1e9,1e9", "quality=1e9"])

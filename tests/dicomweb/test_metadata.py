@@ -19,7 +19,8 @@ from pydicom.sequence import Sequence
 from pydicom.uid import generate_uid
 
 from archive import metadata
-from archive.models import MetadataFragment, Series, SeriesDocument
+from archive.locate import Address, locate_series
+from archive.models import MetadataFragment, Series, SeriesDocument, Study
 from archive.object_store import object_store
 from archive.tasks import TASKS
 from tests.append_only import flush_may_empty_the_trail
@@ -191,6 +192,20 @@ def test_an_unchanged_document_is_304(technologist: Door, level: str) -> None:
     assert grown.status_code == (304 if level == "instance" else 200)
 
 
+def test_a_document_that_the_client_has_is_not_even_read(technologist: Door) -> None:
+    ds = make_data_set()
+    stored(technologist, ds)
+    path = f"studies/{ds.StudyInstanceUID}/metadata"
+    etag = technologist.get(path)["ETag"]
+    object_store().delete(SeriesDocument.objects.get().object_key)
+    assert technologist.get(path, **{"if-none-match": etag}).status_code == 304
+    elsewhere = technologist.get(path, host="localhost")
+    assert elsewhere["ETag"] != etag
+    object_store().delete(SeriesDocument.objects.get().object_key)
+    known = technologist.get(path, host="localhost", **{"if-none-match": elsewhere["ETag"]})
+    assert (known.status_code, known["ETag"]) == (304, elsewhere["ETag"])
+
+
 def test_a_growing_series_gets_new_versions_and_the_old_document_goes(technologist: Door) -> None:
     study, series = generate_uid(), generate_uid()
     path = f"studies/{study}/series/{series}/metadata"
@@ -310,6 +325,7 @@ def test_readers_builders_and_writers_together_never_see_half(door_for: Callable
 def test_the_archive_reads_metadata_without_any_root(technologist: Door) -> None:
     ds = with_bulk()
     stored(technologist, ds)
-    found = metadata.instance_values(Series.objects.get(), ds.SOPInstanceUID)
+    [series] = locate_series(Study.objects.all(), Address(ds.StudyInstanceUID))
+    found = metadata.instance_values(series, ds.SOPInstanceUID)
     assert value(found, "00080018") == ds.SOPInstanceUID
     assert all(uri.startswith("/studies/") for uri in bulk_uris(found))

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL, with its health check made cheaper (``base``)."""
