@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,11 +13,11 @@ from typing import Any
 
 import orjson
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from pydicom.uid import generate_uid
 
 from archive import patients
-from archive.models import AttributeOverride, Patient, PatientLink, Study
+from archive.models import AttributeOverride, Instance, Patient, PatientLink, Study
 from archive.patient_facts import Identifier, Moment, PatientApplied, PatientFacts, PatientRefusal, PatientRefused
 from archive.store import Batching, store
 from tests.append_only import flush_may_empty_the_trail
@@ -249,6 +251,62 @@ def test_images_that_come_while_their_patient_is_merged_away_are_the_survivors()
         )
         assert {of(uid).patient_id for uid in uids} == {first.value}
         assert {answer(uid)["00100020"] for uid in uids} == {first.value}
+
+
+@contextmanager
+def stored_meanwhile(*images: Callable[[], object]) -> Iterator[None]:
+    """The transaction of a message; all ``images`` wait for it before it ends, and are there when this is left."""
+
+    def run(call: Callable[[], object]) -> None:
+        try:
+            call()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(len(images)) as workers:
+        with transaction.atomic():
+            yield
+            begun = [workers.submit(run, call) for call in images]
+            ends = time.monotonic() + 60
+            while waiting() < len(images):
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        for each in begun:
+            each.result()
+
+
+def waiting() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")
+        [(found,)] = cursor.fetchall()
+    return int(found)
+
+
+@committing
+def test_what_comes_while_its_patient_is_corrected_does_not_bring_the_old_name_back() -> None:
+    series = generate_uid()
+    study = image(A, SeriesInstanceUID=series)
+    apply(A, OTHER)
+    # An object of the patient, one under a further identifier, and a stranger's, which waits for the study alone.
+    late = [partial(image, who, StudyInstanceUID=study, SeriesInstanceUID=series) for who in (A, OTHER, C)]
+    with stored_meanwhile(*late):
+        patients.apply(facts(A, name="NEW^NAME"), at(1))
+    assert answer(study)["00100010"] == {"Alphabetic": "NEW^NAME"}
+    assert Instance.objects.filter(patient_mismatch=True).count() == 1
+
+
+@committing
+def test_what_comes_while_its_patient_is_merged_away_is_no_stranger_to_the_survivors_studies() -> None:
+    series, third = generate_uid(), generate_uid()
+    own, other = image(A, SeriesInstanceUID=series), image(B, SeriesInstanceUID=series)
+    late = [partial(image, B, StudyInstanceUID=study, SeriesInstanceUID=series) for study in (own, other, third)]
+    with stored_meanwhile(*late):
+        patients.merge(B, facts(A, name="NEW^NAME"), at(1))
+    for study in (own, other, third):
+        assert (answer(study)["00100020"], answer(study)["00100010"]) == ("123", {"Alphabetic": "NEW^NAME"})
+    assert not Instance.objects.filter(patient_mismatch=True).exists()
+    came_as = dict(Study.objects.values_list("study_instance_uid", "original_patient__patient_id"))
+    assert came_as == {own: None, other: "124", third: "124"}
 
 
 @committing
