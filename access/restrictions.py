@@ -98,27 +98,31 @@ def shown(studies: StudyScope, *, corrects: bool) -> StudyScope:
 
 
 class Marks:
-    """Whether anything is marked at all. That something is, is asked anew each time; that nothing is, once a second."""
+    """Whether anything is marked at all, asked once a second.
+
+    To believe that something is, where nothing is any more, costs a condition and hides nothing: which studies a mark
+    closes is asked anew each time.
+    """
 
     def __init__(self, anything: ReadyQuery) -> None:
         self._anything = anything
         self._lock = threading.Lock()
-        self._none_until = 0.0
+        self._believed, self._believed_until = False, 0.0
 
     def exist(self) -> bool:
         """True if any mark closes something now, or did a moment ago."""
-        if time.monotonic() < self._none_until:
-            return False
+        if time.monotonic() < self._believed_until:
+            return self._believed
         asked_at = time.monotonic()
         found = self._anything.first() is not None
         with self._lock:
-            self._none_until = 0.0 if found else asked_at + BELIEVED_SECONDS
+            self._believed, self._believed_until = found, asked_at + BELIEVED_SECONDS
         return found
 
     def forget(self) -> None:
         """Ask again: this process has just set a mark."""
         with self._lock:
-            self._none_until = 0.0
+            self._believed_until = 0.0
 
 
 marks = Marks(ReadyQuery(lambda: Restriction.objects.active().values("pk")))
