@@ -5,15 +5,19 @@ server: a connection on which nothing waits to be read has not been ended by the
 import select
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """As Django's; ``is_usable`` costs a round trip only where there is something to read."""
 
     def is_usable(self) -> bool:
-        """Whether the connection can be used: its end, or a message of the server's, can be read before it is."""
+        """Whether the connection can be used: its end, or a message of the server's, can be read before it is.
+
+        Not within a transaction that failed, as with Django's.
+        """
         raw = self.connection
-        if raw is None or raw.closed:
+        if raw is None or raw.closed or raw.info.transaction_status == TransactionStatus.INERROR:
             return False
         waiting = select.poll()
         waiting.register(raw.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
