@@ -23,6 +23,8 @@ Keys = QuerySet[Any, Any]
 _NEVER_CLOSED: Final = frozenset({Permission.STORE})
 # Those who manage still find that a study exists whose patient has withdrawn consent, and open nothing of it.
 _TO_MANAGERS: Final = frozenset({Permission.SEARCH})
+# What was closed under an identifier that a merge retired stays so: the whole person is.
+_PERSON: Final = Coalesce("patient__merged_into", "patient")
 # How long a process goes on believing that nothing at all is marked, in seconds.
 BELIEVED_SECONDS: Final = 1.0
 
@@ -50,9 +52,9 @@ def untold(principal: Principal, permission: str, rights: Iterable[Right], *, ma
     if permission in _TO_MANAGERS and manages:
         closing = closing.exclude(mark=Mark.CONSENT_WITHDRAWN)
     by_uid = closing.filter(patient__isnull=True).values("study_instance_uid")
-    patients = closing.filter(patient__isnull=False).values("patient")
-    opened = _grants(principal, rights).filter(patient__isnull=False).values("patient")
-    deleted = DeletedStudy.objects.filter(patient__in=patients).exclude(patient__in=opened)
+    closed = closing.filter(patient__isnull=False).values(person=_PERSON)
+    opened = _grants(principal, rights).filter(patient__isnull=False).values(person=_PERSON)
+    deleted = DeletedStudy.objects.alias(person=_PERSON).filter(person__in=closed).exclude(person__in=opened)
     return by_uid.union(deleted.values("study_instance_uid"))
 
 
@@ -74,8 +76,7 @@ def _open_to(grants: QuerySet[Grant], *, told: bool) -> Q:
 
 def _marked(marks: QuerySet[Restriction]) -> Q:
     by_uid = marks.filter(patient__isnull=True).values("study_instance_uid")
-    # What was closed under an identifier that a merge retired stays so: the whole person is.
-    persons = marks.filter(patient__isnull=False).values(person=Coalesce("patient__merged_into", "patient"))
+    persons = marks.filter(patient__isnull=False).values(person=_PERSON)
     return Q(study_instance_uid__in=by_uid) | Q(patient__in=persons)
 
 
