@@ -28,7 +28,7 @@ _NO_PIECES: Final[Pieces] = MappingProxyType({})
 _NOTHING: Final[Sql] = ("SELECT NULL::bigint WHERE false", ())
 _GAP: Final = "\ue000{}\ue000"
 _FOR_A_PIECE: Final = re.compile("\ue000([a-z]+)\ue000")
-_PARAMETER: Final = re.compile("%%|%s|" + _FOR_A_PIECE.pattern)
+_PARAMETER: Final = re.compile("%%|%s")
 
 
 class Placeholder(Expression):
@@ -57,22 +57,24 @@ class Piece(Expression):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """SQL with ``%s`` and with gaps; ``given`` is what each of them stands for, in their order."""
+    """SQL with ``%s``, in texts with gaps between them; ``given`` is what each of these stands for, in their order."""
 
-    sql: str
+    texts: tuple[str, ...]
     given: tuple[Placeholder | str, ...]
 
     def filled(self, values: Sequence[Any], pieces: Pieces = _NO_PIECES) -> Sql:
         """The SQL without gaps, and its parameters."""
-        # Once through: what is put in has no gaps, whatever it holds.
-        sql = _FOR_A_PIECE.sub(lambda gap: pieces[gap[1]][0], self.sql) if pieces else self.sql
+        texts = iter(self.texts)
+        sql = [next(texts)]
         parameters: list[Any] = []
         for each in self.given:
             if isinstance(each, Placeholder):
                 parameters.append(values[each.at])
             else:
-                parameters += pieces[each][1]
-        return sql, tuple(parameters)
+                piece, of_piece = pieces[each]
+                sql += piece, next(texts)
+                parameters += of_piece
+        return "".join(sql), tuple(parameters)
 
 
 def written(rows: QuerySet[Any, Any]) -> Written:
@@ -87,13 +89,20 @@ def written(rows: QuerySet[Any, Any]) -> Written:
     def bound(found: re.Match[str]) -> str:
         if found[0] == "%%":
             return "%%"
-        value = found[1] or next(left)
-        if found[1] or isinstance(value, Placeholder):
+        value = next(left)
+        if isinstance(value, Placeholder):
             given.append(value)
-            return found[0]
+            return "%s"
         return Literal(value).as_string(connection.connection).replace("%", "%%")
 
-    return Written(_PARAMETER.sub(bound, sql), tuple(given))
+    texts: list[str] = []
+    # Gaps are looked for before values become part of it: these may look like one. Each second text is a name.
+    for number, text in enumerate(_FOR_A_PIECE.split(sql)):
+        if number % 2:
+            given.append(text)
+        else:
+            texts.append(_PARAMETER.sub(bound, text))
+    return Written(tuple(texts), tuple(given))
 
 
 def pieces_of(scope: QuerySet[Study]) -> Pieces:
@@ -112,7 +121,7 @@ def written_pieces(scope: StudyScope) -> Mapping[str, Written]:
         try:
             found[name] = written(rows)
         except EmptyResultSet:
-            found[name] = Written(_NOTHING[0], ())
+            found[name] = Written((_NOTHING[0],), ())
     return found
 
 

@@ -1,7 +1,8 @@
 """The SQL of a search, written once a process for all searches of one shape.
 
 Django takes longer to write such a query than PostgreSQL to answer it. A shape is all of a search but its values, and
-so is all that its SQL depends on: what is kept is never outdated, and of ``KEPT`` shapes at the most.
+so is all that its SQL depends on: what is kept is never outdated, and of ``KEPT`` shapes at the most, each of
+``KEPT_VALUES`` values at the most: that of a list of thousands of UIDs takes a megabyte, and one UID more is another.
 
 With values PostgreSQL plans anew, since a plan depends on how rare they are. The plan of a look-up by a key and of the
 list without conditions is the same whatever is asked for, and made once a connection (``audit.prepared``). These walk
@@ -31,6 +32,7 @@ from audit.prepared import PreparedSql, Row
 from dicom.attributes import Level
 
 KEPT: Final = 1024
+KEPT_VALUES: Final = 100
 _PARTS: Final = tuple(map(Piece, PARTS))
 
 # level -> (model, way to each level's columns, way to the study)
@@ -97,7 +99,7 @@ class Asked:
         return int(number)
 
     def _written(self, *, counted: bool) -> Written | None:
-        if self.conditions:
+        if self.conditions or len(self.values) > KEPT_VALUES:
             return _write(self.shape, self.conditions, counted=counted)
         return _kept(self.shape, counted)
 

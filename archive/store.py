@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from django.db import InterfaceError, OperationalError
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from django.db import InterfaceError, NotSupportedError, OperationalError
+from psycopg.errors import DeadlockDetected, FeatureNotSupported, SerializationFailure
 
 from archive.errors import ArchiveUnavailable
 from archive.index import Indexed, index
@@ -41,8 +41,9 @@ __all__ = ["Batching", "Record", "Stored", "store"]
 
 log = logging.getLogger("archive.store")
 
-# PostgreSQL ends one of two transactions that wait for each other; the one that was ended just has to come again.
-_COLLISIONS = (DeadlockDetected, SerializationFailure)
+# PostgreSQL ends one of two transactions that wait for each other; the one that was ended just has to come again. So
+# has one that met a plan from before a migration: it knows none after the rollback.
+_COLLISIONS = (DeadlockDetected, SerializationFailure, FeatureNotSupported)
 _ATTEMPTS = 5
 # Bytes of memory that one byte of metadata costs until its batch is written.
 _METADATA_WEIGHT = 8
@@ -204,10 +205,10 @@ def _with_patience(call: Callable[[bool], Indexed]) -> Indexed:
     for attempt in range(1, _ATTEMPTS):
         try:
             return call(attempt == 1)
-        except OperationalError as error:
+        except (OperationalError, NotSupportedError) as error:
             if not isinstance(error.__cause__, _COLLISIONS):
                 raise
-            log.info("two writers were in each other's way (attempt %s); trying again", attempt)
+            log.info("%s in attempt %s; trying again", type(error.__cause__).__name__, attempt)
             time.sleep(random.uniform(0, 0.1 * attempt))  # noqa: S311 - spreads the writers, guards nothing
     return call(False)
 

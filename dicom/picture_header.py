@@ -36,7 +36,8 @@ from dicom.vrs import UNDEFINED
 MAX_TABLE = 512 * 1024
 MAX_OVERLAY = 16 << 20
 MAX_VALUE = 4 * 1024
-_KEPT, _KEPT_BYTES = 256, 16 * 1024
+# Two bytes of a DS may become a number of 400: what is kept takes 50 MB at the worst.
+_KEPT, _KEPT_BYTES = 64, 4 * 1024
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _FIRST_PIXELS, _FIRST_DELIMITER = 0x7FE00008, DELIMITERS << 16

@@ -23,6 +23,9 @@ _JPEG_LS_HEADER = 1024
 _A_PART_FOR_EACH_RESOLUTION = 1
 # JPEG XL's fastest: 1 ms for a CT slice, where the next takes 13 to save 6 % of its bytes.
 _EFFORT = 1
+# A frame of one group (ISO/IEC 18181-1) and more than 8 bits: for its fastest way libjxl 0.11 keeps room for 16 bits a
+# sample, noise takes up to 24, and what is too much is written behind it. The next way is slower, but frames are small.
+_GROUP_EDGE, _EFFORT_OF_ONE_GROUP = 256, 2
 
 Encoder = Callable[[Samples, int], bytes]
 
@@ -117,11 +120,12 @@ def high_throughput_rpcl(array: Samples, precision: int) -> bytes:
 def jpeg_xl(array: Samples, precision: int) -> bytes:
     """A bare JPEG XL codestream, modular."""
     precision = _in_words(array, precision)
+    one_group = precision > 8 and max(array.shape[:2]) <= _GROUP_EDGE
     return bytes(
         imagecodecs.jpegxl_encode(
             _pattern(array, precision),
             lossless=True,
-            effort=_EFFORT,
+            effort=_EFFORT_OF_ONE_GROUP if one_group else _EFFORT,
             bitspersample=precision,
             usecontainer=False,
             numthreads=1,

@@ -33,8 +33,9 @@ _ORDINARY_EDGES, _ORDINARY_SAMPLES = range(32, 8193), 1 << 24
 class Codec:
     """One transfer syntax. `decode` and `encode` are `None` where nothing does it.
 
-    `decode_ybr` leaves JPEG's YBR as it is coded. `cells` are the Bits Allocated that `encode` takes; while it works
-    other threads run if it is `unlocked`. `reader` and `writer` name the library, `note` what else there is to know.
+    `decode_ybr` leaves JPEG's YBR as it is coded. `cells` are the Bits Allocated that `encode` takes; it is
+    `trusted` if other threads run while it works, and it was never seen to write where it may not. `reader` and
+    `writer` name the library, `note` what else there is to know.
     """
 
     transfer_syntax: TransferSyntax
@@ -44,7 +45,7 @@ class Codec:
     writer: str = ""
     decode_ybr: Decoder | None = None
     cells: tuple[int, ...] = _CELLS
-    unlocked: bool = True
+    trusted: bool = True
     note: str = ""
 
     @property
@@ -91,7 +92,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
                 encoders.jpeg_2000,
                 _OPENJPEG,
                 f"{_OPENJPEG} (pylibjpeg-openjpeg)",
-                unlocked=False,
+                trusted=False,
             ),
             Codec(ts.JPEG_2000, decoders.jpeg_2000, reader=_OPENJPEG),
             Codec(ts.JPEG_2000_MULTI_COMPONENT_LOSSLESS, note=_PART_2),
@@ -102,6 +103,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
                 encoders.jpeg_xl,
                 _LIBJXL,
                 _LIBJXL,
+                trusted=False,
                 note="no second library was found to check it against",
             ),
             Codec(ts.JPEG_XL_JPEG_RECOMPRESSION, decoders.jpeg_xl, reader=_LIBJXL),
@@ -177,7 +179,7 @@ def is_coded_safely(transfer_syntax_uid: str, pixels: PixelDescription) -> bool:
     """
     ordinary = pixels.rows in _ORDINARY_EDGES and pixels.columns in _ORDINARY_EDGES
     few = pixels.rows * pixels.columns * pixels.samples_per_pixel <= _ORDINARY_SAMPLES
-    return ordinary and few and CODECS[transfer_syntax_uid].unlocked
+    return ordinary and few and CODECS[transfer_syntax_uid].trusted
 
 
 def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str, pixels: PixelDescription) -> bytes:

@@ -52,6 +52,11 @@ def test_frames_go_without_a_copy() -> None:
     assert numpy.shares_memory(numpy.frombuffer(rest[1], "u1"), array)
 
 
+@pytest.mark.parametrize("edge", [232, 256, 257])
+def test_noise_in_jpeg_xl_stays_within_its_memory(edge: int) -> None:
+    assert away(hostile.noise_in_jpeg_xl, edge) is True
+
+
 def test_values_come_back_as_they_were() -> None:
     array = numpy.arange(24, dtype=">u2").reshape(2, 3, 4)
     values: list[Any] = [None, True, -3, 1.5, "text", b"bytes", b"", [1, [2]], (1, (b"x", None)), {"a": {"b": [b"c"]}}]

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connection, transaction
 from pydicom.uid import generate_uid
@@ -162,4 +163,19 @@ def test_a_deadlock_is_tried_again() -> None:
     assert stored.failure_reason is None
     assert len(calls) == 2
     assert OutboxEntry.objects.filter(kind="obstacle").count() == 1
+    assert the_index_agrees_with_the_store()
+
+
+def test_a_migration_between_two_batches_of_one_connection_stops_neither() -> None:
+    """The type of a column that a plan returns has changed since: the batch comes again, with a new plan."""
+    study = generate_uid()
+    assert [stored.failure_reason for stored in store_all([make_object(StudyInstanceUID=study)])] == [None]
+    info = connection.connection.info
+    change = "ALTER TABLE archive_study ALTER number_of_study_related_series TYPE {}"
+    with psycopg.connect(info.dsn, password=info.password, autocommit=True) as other:
+        other.execute(change.format("bigint"))
+        try:
+            assert [stored.failure_reason for stored in store_all([make_object(StudyInstanceUID=study)])] == [None]
+        finally:
+            other.execute(change.format("integer"))
     assert the_index_agrees_with_the_store()

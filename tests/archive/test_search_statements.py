@@ -80,6 +80,15 @@ def test_one_shape_is_written_once(studies: list[Study], one: dict[str, str], ot
     assert search_statements._kept.cache_info().misses == before
 
 
+def test_shapes_of_very_many_values_are_not_kept(studies: list[Study]) -> None:
+    ask(Study.objects.all())
+    before = search_statements._kept.cache_info().currsize
+    for number in range(10):
+        listed = ",".join(f"1.2.3.{last}" for last in range(3, 200 + number))
+        assert uids(ask(Study.objects.all(), StudyInstanceUID=listed)) == ["4", "3"]
+    assert search_statements._kept.cache_info().currsize <= before
+
+
 def test_no_shape_is_another_ones(studies: list[Study]) -> None:
     everything = Study.objects.all()
     assert uids(ask(everything)) == ["4", "3", "2", "1"]
@@ -164,6 +173,16 @@ def test_a_ready_scope_has_the_studies_of_its_queryset(studies: list[Study]) -> 
             cursor.execute(*slow[name])
             assert sorted(found) == sorted(cursor.fetchall()), name
     assert sorted(study.pk for study in scope) == sorted(study.pk for study in (studies[0], studies[1], studies[3]))
+
+
+@pytest.mark.parametrize("asked", ["\ue000whole\ue000", "*\ue000studies\ue000", "\ue000other\ue000 %s %", "'"])
+def test_a_value_that_looks_like_a_gap_of_the_scope_is_a_value(studies: list[Study], asked: str) -> None:
+    user = User.objects.create(username="one")
+    UserRole.objects.create(user=user, role="referring_physician")
+    Grant.objects.create(user=user, study=studies[0])
+    principal = Principal("person", str(user.external_id), "one", ("referring_physician",), "session", "")
+    key = {"RequestAttributesSequence.RequestedProcedureID": asked}
+    assert ask(visible_studies(principal), "series", **key).answers == ()
 
 
 def test_what_is_below_an_address_is_no_search_of_the_archive(studies: list[Study]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.bounded import bounded
 from audit.prepared import PreparedSql
+from pacs_project.postgresql.base import BELIEVED_SECONDS
 
 PLANS = "SELECT count(*) FROM pg_prepared_statements"
 
@@ -29,6 +32,14 @@ def own_connection(transactional_db: None) -> Iterator[None]:
     connection.close()
     yield
     connection.close()
+
+
+class _TimeIsOver(Exception):
+    """As Celery's ``SoftTimeLimitExceeded``."""
+
+
+def _give_up(*_: Any) -> None:
+    raise _TimeIsOver
 
 
 def plans() -> int:
@@ -132,3 +143,37 @@ def test_a_live_connection_is_not_asked_whether_it_lives() -> None:
     with psycopg.connect(info.dsn, password=info.password) as other:
         last = other.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [backend]).fetchone()
     assert last == ("SELECT pg_backend_pid()",)
+
+
+@pytest.mark.usefixtures("own_connection")
+def test_a_connection_with_a_statement_under_way_is_not_usable() -> None:
+    """Left by a task whose time was over while it waited: the next one on this connection would not get through."""
+    one = PreparedSql("SELECT pg_backend_pid()")
+    (backend,) = one.row() or (0,)
+    before = signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(_TimeIsOver):
+            PreparedSql("SELECT pg_sleep(%s)").row([20.0])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    expect_a_health_check()
+    found = one.row()
+    PreparedSql("SELECT pg_terminate_backend(%s, 5000)").row([backend])
+    assert found is not None
+    assert found[0] != backend
+
+
+@pytest.mark.usefixtures("own_connection")
+def test_a_connection_that_nobody_used_for_long_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other side may have gone without a word: a failover, or a firewall that forgot the connection."""
+    one = PreparedSql("SELECT pg_backend_pid()")
+    (backend,) = one.row() or (0,)
+    info = connection.connection.info
+    monkeypatch.setattr(connection, "heard_of_at", time.monotonic() - BELIEVED_SECONDS)
+    expect_a_health_check()
+    connection.close_if_health_check_failed()
+    with psycopg.connect(info.dsn, password=info.password) as other:
+        last = other.execute("SELECT query FROM pg_stat_activity WHERE pid = %s", [backend]).fetchone()
+    assert last == ("SELECT 1",)

@@ -82,6 +82,15 @@ def test_slices_with_the_same_window_share_what_was_read_of_it() -> None:
     assert (second.WindowCenter, third.WindowCenter) == (40, 41)
 
 
+def test_a_header_full_of_numbers_is_not_kept() -> None:
+    centers = b"\\".join([b"40"] * 1365)  # as long as a value may be
+    first, second = (
+        read_picture_header(Memory(slice_of(b"1 ", centers)), EXPLICIT_VR_LITTLE_ENDIAN, 1) for _ in range(2)
+    )
+    assert first is not second
+    assert first == second
+
+
 def slice_of(number: bytes, center: bytes) -> bytes:
     more = {0x00200013: ("IS", number), 0x00281050: ("DS", center), 0x00281051: ("DS", b"80")}
     return image(bytes(32), bits=16, more=more)

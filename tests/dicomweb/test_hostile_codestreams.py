@@ -141,6 +141,7 @@ def test_only_native_frames_like_most_are_coded_where_requests_are_answered(
     assert here(64, 32, HTJ2K)
     assert here(64, 32, jls)
     assert not here(64, 32, J2K), "it keeps other threads from running"
+    assert not here(64, 32, ts.JPEG_XL_LOSSLESS), "it has written behind its memory"
     assert not here(64, 31, HTJ2K)
     assert not here(1, 9000, jls)
     compressed, _ = encapsulated(
