@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from access.models import Grant
 from access.principal import Principal
 from access.restriction_models import DeletedStudy, Mark, Restriction
 from access.rights import Right
 from access.roles import Permission
+from archive.models import Study
 from archive.ready_query import ReadyQuery
 from archive.study_scope import StudyScope
 
@@ -21,6 +23,8 @@ Keys = QuerySet[Any, Any]
 _NEVER_CLOSED: Final = frozenset({Permission.STORE})
 # Those who manage still find that a study exists whose patient has withdrawn consent, and open nothing of it.
 _TO_MANAGERS: Final = frozenset({Permission.SEARCH})
+# What was closed under an identifier that a merge retired stays so: the whole person is.
+_PERSON: Final = Coalesce("patient__merged_into", "patient")
 # How long a process goes on believing that nothing at all is marked, in seconds.
 BELIEVED_SECONDS: Final = 1.0
 
@@ -48,9 +52,9 @@ def untold(principal: Principal, permission: str, rights: Iterable[Right], *, ma
     if permission in _TO_MANAGERS and manages:
         closing = closing.exclude(mark=Mark.CONSENT_WITHDRAWN)
     by_uid = closing.filter(patient__isnull=True).values("study_instance_uid")
-    patients = closing.filter(patient__isnull=False).values("patient")
-    opened = _grants(principal, rights).filter(patient__isnull=False).values("patient")
-    deleted = DeletedStudy.objects.filter(patient__in=patients).exclude(patient__in=opened)
+    closed = closing.filter(patient__isnull=False).values(person=_PERSON)
+    opened = _grants(principal, rights).filter(patient__isnull=False).values(person=_PERSON)
+    deleted = DeletedStudy.objects.alias(person=_PERSON).filter(person__in=closed).exclude(person__in=opened)
     return by_uid.union(deleted.values("study_instance_uid"))
 
 
@@ -72,8 +76,8 @@ def _open_to(grants: QuerySet[Grant], *, told: bool) -> Q:
 
 def _marked(marks: QuerySet[Restriction]) -> Q:
     by_uid = marks.filter(patient__isnull=True).values("study_instance_uid")
-    of_patients = marks.filter(patient__isnull=False).values("patient")
-    return Q(study_instance_uid__in=by_uid) | Q(patient__in=of_patients)
+    persons = marks.filter(patient__isnull=False).values(person=_PERSON)
+    return Q(study_instance_uid__in=by_uid) | Q(patient__in=persons)
 
 
 def _opened_by(grants: QuerySet[Grant]) -> Q:
@@ -89,30 +93,38 @@ def _grants(principal: Principal, rights: Iterable[Right]) -> QuerySet[Grant]:
     return held.active()
 
 
-_ANY: Final = ReadyQuery(lambda: Restriction.objects.active().values("pk"))
+def shown(studies: StudyScope, *, corrects: bool) -> StudyScope:
+    """``studies`` without those in quarantine, which only whoever ``corrects`` is shown (``worklist.reconcile``)."""
+    return studies if corrects or not quarantine.exist() else studies.filter(quarantined=False)
 
 
 class Marks:
-    """Whether anything is marked at all. That something is, is asked anew each time; that nothing is, once a second."""
+    """Whether anything is marked at all, asked once a second.
 
-    def __init__(self) -> None:
+    To believe that something is, where nothing is any more, costs a condition and hides nothing: which studies a mark
+    closes is asked anew each time.
+    """
+
+    def __init__(self, anything: ReadyQuery) -> None:
+        self._anything = anything
         self._lock = threading.Lock()
-        self._none_until = 0.0
+        self._believed, self._believed_until = False, 0.0
 
     def exist(self) -> bool:
         """True if any mark closes something now, or did a moment ago."""
-        if time.monotonic() < self._none_until:
-            return False
+        if time.monotonic() < self._believed_until:
+            return self._believed
         asked_at = time.monotonic()
-        found = _ANY.first() is not None
+        found = self._anything.first() is not None
         with self._lock:
-            self._none_until = 0.0 if found else asked_at + BELIEVED_SECONDS
+            self._believed, self._believed_until = found, asked_at + BELIEVED_SECONDS
         return found
 
     def forget(self) -> None:
         """Ask again: this process has just set a mark."""
         with self._lock:
-            self._none_until = 0.0
+            self._believed_until = 0.0
 
 
-marks = Marks()
+marks = Marks(ReadyQuery(lambda: Restriction.objects.active().values("pk")))
+quarantine = Marks(ReadyQuery(lambda: Study.objects.filter(quarantined=True).values("pk")))

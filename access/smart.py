@@ -61,6 +61,7 @@ IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         Permission.REPORT: "write reports",
         Permission.AUDIT_READ: "read who saw and did what",
         Permission.MANAGE: "manage accounts, roles and settings",
+        Permission.MESSAGES: "send HL7 messages about patients and orders",
     }
 )
 

@@ -104,6 +104,20 @@ WORDS: Final[Mapping[str, str]] = {
     ),
     "PACS_AT_REST__DROP_AFTER_DAYS": "Days that a representation must be old before it may do so.",
     "PACS_AT_REST__NEVER_LOSSY": "Modalities (JSON list) of which ./pacs transcode --lossy makes no copies.",
+    "PACS_HL7__HOST": "The address on which the HL7 listener takes messages.",
+    "PACS_HL7__PORT": "Its port for plain MLLP; 0: none.",
+    "PACS_HL7__TLS_PORT": "Its port for MLLP over TLS, usually 2576; 0: none. Senders need a certificate there.",
+    "PACS_HL7__ALLOW": "Networks (JSON list) that may use the plain port.",
+    "PACS_HL7__CONNECTIONS": (
+        "Connections that are open at a time. When all are taken, the oldest that never sent a message is closed for a "
+        "new one."
+    ),
+    "PACS_HL7__IDLE_SECONDS": "Seconds after which a quiet connection is closed.",
+    "PACS_HL7__FIRST_SECONDS": "Seconds in which a new connection begins its first message.",
+    "PACS_HL7__FRAME_SECONDS": "Seconds in which a message, once begun, has to be complete.",
+    "PACS_HL7__FRAME_BYTES": "The largest message in bytes, over HTTP too.",
+    "PACS_HL7__BUFFER_BYTES": "Bytes of unfinished messages that all connections hold together.",
+    "PACS_HL7__THREADS": "Messages that are applied at the same time.",
     "PACS_COMMITMENT_READS_OBJECTS": "Storage commitment also reads each object and compares its SHA-256.",
     "PACS_PICTURE_FONT": (
         "A TrueType or OpenType file with the letters that pictures of reports lack otherwise, such as Chinese ones; "

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from archive.corrections import corrected_text
 from archive.errors import NotFound, NotRenderable
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, in_memory
@@ -53,9 +54,10 @@ def read_document(instance: Located, hidden: frozenset[str] = frozenset()) -> Do
     """Raises ``NotRenderable`` for a header that is too long or damaged, ``ArchiveUnavailable``."""
     most = settings.PACS.limits.picture_header_bytes
     try:
-        text = parse(StoredSource(instance.object_key, instance.object_size)).json_text
+        stored = parse(StoredSource(instance.object_key, instance.object_size)).json_text
     except DicomError as error:
         raise NotRenderable(str(error)) from error
+    text = corrected_text(stored, instance.correction)
     if len(text) > most:
         raise NotRenderable(f"a header of more than {most} bytes is not read for a picture")
     return Document(instance, orjson.dumps(without(orjson.loads(text), hidden)) if hidden else text, hidden)

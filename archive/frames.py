@@ -8,6 +8,7 @@ from itertools import chain
 from pydicom.dataset import Dataset
 
 from archive.codec_processes import away, has_own_children
+from archive.corrections import corrected_header
 from archive.decoding import decoding
 from archive.errors import NotFound, NotRenderable
 from archive.frame_cache import FrameCache, FrameKey, frame_cache
@@ -145,7 +146,7 @@ class Frames:
 
     def annotation_header(self, number: int) -> Dataset:
         """What ``dicom.annotation`` writes about the image. Raises ``ArchiveUnavailable``."""
-        return self._header(number, annotation.TAGS)
+        return corrected_header(self._header(number, annotation.TAGS), self.instance.correction)
 
     def _header(self, number: int, wanted: Wanted = WANTED) -> Dataset:
         source = self.inflated or StoredSource(self.instance.object_key, self.instance.header_length)

@@ -63,12 +63,13 @@ class _Study:
     """A locked study, and what this batch adds to it."""
 
     id: int
-    patient: PatientKey
+    patient: int
     values: dict[str, str]
     series: int
     instances: int
     modalities: set[str]
     institution: str
+    new_series: int = 0
     new_instances: int = 0
 
 
@@ -86,9 +87,15 @@ class _Series:
 
 @dataclass(slots=True)
 class _Parents:
-    """Those of a batch, and the attributes that are declared to be indexed as well."""
+    """Those of a batch, and the attributes that are declared to be indexed as well.
 
-    declared: list[ExtendedAttribute] = field(default_factory=list)
+    ``persons`` are the patients that identifiers name, of those that are known; what is ``stale`` has to be looked for
+    again.
+    """
+
+    declared: list[ExtendedAttribute]
+    persons: dict[PatientKey, int]
+    stale: bool
     studies: dict[str, _Study] = field(default_factory=dict)
     series: dict[SeriesKey, _Series] = field(default_factory=dict)
 
@@ -120,7 +127,9 @@ def _write(objects: Sequence[StoredObject]) -> Indexed:
         series.study.new_instances += 1
         series.study.modalities |= {series.values["Modality"]} - {""}
     outcome = Indexed({o.uid for o in objects})
-    outcome.patient_mismatch = {o.uid for o in objects if o.patient_key != parents.series[o.series_key].study.patient}
+    outcome.patient_mismatch = {
+        o.uid for o in objects if parents.persons.get(o.patient_key) != parents.series[o.series_key].study.patient
+    }
     ids = _members(objects, parents, outcome)
     if len(ids) < len(objects):
         raise overtaken()
@@ -134,10 +143,13 @@ def _parents(objects: Sequence[StoredObject]) -> _Parents:
     new_series: Counter[int] = Counter()
     for _ in range(_LOOKS):
         parents = _locked(objects)
+        if parents.stale:
+            continue
         missing = [o for o in objects if o.series_key not in parents.series]
         if not missing:
             for study in parents.studies.values():
-                study.series += new_series[study.id]
+                study.new_series = new_series[study.id]
+                study.series += study.new_series
             return parents
         new_series.update(_insert_parents(missing, parents))
     raise overtaken()
@@ -145,16 +157,23 @@ def _parents(objects: Sequence[StoredObject]) -> _Parents:
 
 def _locked(objects: Sequence[StoredObject]) -> _Parents:
     keys = {o.series_key: None for o in objects}
-    parents = _Parents()
-    for row in PARENTS.rows([sorted({study for study, _ in keys}), sorted({series for _, series in keys})]):
-        declared, study_id, *counts, series_id, instances, requests = row[:9]
-        parents.declared = [ExtendedAttribute(*each) for each in declared or ()]
+    columns: list[Sequence[str]] = [*zip(*sorted({o.patient_key for o in objects}), strict=True)]
+    columns += sorted({study for study, _ in keys}), sorted({series for _, series in keys})
+    found = PARENTS.rows([list(column) for column in columns])
+    declared, persons, stale = found[0][:3]
+    parents = _Parents(
+        [ExtendedAttribute(*each) for each in declared or ()],
+        {(value, issuer, study): person for value, issuer, study, person in persons or ()},
+        stale,
+    )
+    for row in found:
+        study_id, patient, *counts, series_id, instances, requests = row[3:PARENT_COLUMNS]
         if study_id is None:
             continue
         of_study = dict(zip(_STUDY_NAMES, row[PARENT_COLUMNS:], strict=False))
         study = parents.studies.setdefault(
             of_study["StudyInstanceUID"],
-            _Study(study_id, row[9:PARENT_COLUMNS], of_study, counts[0], counts[1], set(counts[2]), counts[3]),
+            _Study(study_id, patient, of_study, counts[0], counts[1], set(counts[2]), counts[3]),
         )
         of_series = dict(zip(SERIES_NAMES, row[PARENT_COLUMNS + len(_STUDY_NAMES) :], strict=True))
         key = of_study["StudyInstanceUID"], of_series["SeriesInstanceUID"]
@@ -213,7 +232,7 @@ def _members(objects: Sequence[StoredObject], parents: _Parents, outcome: Indexe
             as_json([_series_row(series) for series in parents.series.values()]),
             as_json([_study_row(study, objects) for study in parents.studies.values()]),
             as_json([_fragment(series) for series in parents.series.values()]),
-            *outbox.wished(_wishes(parents.series.values())),
+            *outbox.wished(_wishes(parents)),
         ]
     )
     return {uid: pk for pk, uid in found}
@@ -268,10 +287,10 @@ def _write_extended(objects: Sequence[StoredObject], parents: _Parents, ids: Map
     extended_values.write(extended_values.extracted(parents.declared, instances))
 
 
-def _wishes(touched: Iterable[_Series]) -> list[Wish]:
+def _wishes(parents: _Parents) -> list[Wish]:
     at_rest = settings.PACS.at_rest
-    wishes = []
-    for series in touched:
+    wishes = [Wish(outbox.RECONCILE, str(study.id)) for study in parents.studies.values() if study.new_series]
+    for series in parents.series.values():
         subject = str(series.id)
         wishes.append(Wish(outbox.SERIES_METADATA, subject, METADATA_DELAY))
         wishes.append(Wish(outbox.SERIES_THUMBNAIL, subject, THUMBNAIL_DELAY))

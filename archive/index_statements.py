@@ -29,44 +29,67 @@ def _names(columns: Sequence[Column], table: str = "") -> str:
 _KEY = ("patient_id", "issuer_of_patient_id", "unidentified_study_uid")
 _KEY_NAMES = ", ".join(_KEY)
 
-# The parents of a batch, locked: parameters are UIDs of studies and of series. Before any of them the table of declared
-# tags is locked as well (`archive.extended_values`); a FOR KEY SHARE without a row does that, and PostgreSQL takes the
-# locks of tables before it looks at what is in them. One row at least, with nulls where there is no study or series.
+# The parents of a batch, locked: parameters are the columns of keys of patients, UIDs of studies and of series. Before
+# any of them the table of declared tags is locked as well (`archive.extended_values`); a FOR KEY SHARE without a row
+# does that, and PostgreSQL takes the locks of tables before it looks at what is in them. Patients are held first, so
+# that no merge overtakes what is stored under them: it waits, or is waited for. One row at least, with nulls where
+# there is no study or series. `stale` tells that a study changed while its lock was waited for, and its patient may
+# have: what stands beside the study is then as it was before.
 PARENTS = PreparedSql(f"""
-    WITH study AS MATERIALIZED (
-        SELECT * FROM archive_study WHERE study_instance_uid = ANY(%s) ORDER BY study_instance_uid FOR UPDATE
+    WITH patient AS MATERIALIZED (
+        SELECT *, xmin AS seen FROM archive_patient WHERE id = ANY(ARRAY(
+            SELECT unnest(ARRAY[id, merged_into_id]) FROM archive_patient
+            WHERE ({_KEY_NAMES}) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))
+        )) ORDER BY {_KEY_NAMES} FOR KEY SHARE
+    ), study AS MATERIALIZED (
+        SELECT *, xmin AS seen FROM archive_study
+        WHERE study_instance_uid = ANY(%s) AND (SELECT count(*) FROM patient) >= 0
+        ORDER BY study_instance_uid FOR UPDATE
     ), series AS MATERIALIZED (
         SELECT e.* FROM archive_series e JOIN study s ON s.id = e.study_id WHERE e.series_instance_uid = ANY(%s)
         ORDER BY e.study_id, e.series_instance_uid FOR UPDATE OF e
     )
-    SELECT tags.declared, s.id, s.number_of_study_related_series, s.number_of_study_related_instances,
-        s.modalities_in_study, COALESCE(s.institution_name, ''), e.id, e.number_of_series_related_instances,
-        e.request_attributes, {", ".join(f"p.{name}" for name in _KEY)},
-        {STUDY_VALUES}, {PATIENT_VALUES}, {SERIES_VALUES}
+    SELECT tags.declared, tags.persons, tags.stale, s.id, s.patient_id, s.number_of_study_related_series,
+        s.number_of_study_related_instances, s.modalities_in_study, COALESCE(s.institution_name, ''), e.id,
+        e.number_of_series_related_instances, e.request_attributes, {STUDY_VALUES}, {PATIENT_VALUES}, {SERIES_VALUES}
     FROM (
         SELECT (SELECT id FROM archive_extendedtag LIMIT 0 FOR KEY SHARE) AS locked, (
             SELECT json_agg(json_build_array(path, vr, level, private_creator, id) ORDER BY id)
-            FROM archive_extendedtag WHERE status <> 'deleting') AS declared) AS tags
+            FROM archive_extendedtag WHERE status <> 'deleting') AS declared, (
+            SELECT json_agg(json_build_array({_KEY_NAMES}, COALESCE(merged_into_id, id))) FROM patient) AS persons,
+            EXISTS (
+                SELECT FROM study n JOIN archive_study o ON o.id = n.id AND o.xmin <> n.seen
+                WHERE n.patient_id NOT IN (
+                    SELECT h.id FROM patient h JOIN archive_patient k ON k.id = h.id AND k.xmin = h.seen)) AS stale
+        ) AS tags
     LEFT JOIN study s ON true LEFT JOIN archive_patient p ON p.id = s.patient_id LEFT JOIN series e ON e.study_id = s.id
 """)
 PARENT_COLUMNS = 12
 
 # Parents that there were none of: rows of patients, of studies (with their patient's key) and of series (with their
-# study's UID). What somebody else inserted meanwhile is left as it is, and so may be what belongs to it: whoever asks
-# looks for it again. Gives the study of each new series.
+# study's UID). A study is that patient's whom its identifier names since a merge. What somebody else inserted meanwhile
+# is left as it is, and so may be what belongs to it, or to a patient who was merged away just now: whoever asks looks
+# for it again. Gives the study of each new series.
 NEW_PARENTS = PreparedSql(f"""
     WITH given_patient AS MATERIALIZED (SELECT * FROM {_given(PATIENT)}),
     new_patient AS (
         INSERT INTO archive_patient ({_names(PATIENT)})
         SELECT {_names(PATIENT)} FROM given_patient ORDER BY {_KEY_NAMES}
         ON CONFLICT ({_KEY_NAMES}) DO NOTHING RETURNING id, {_KEY_NAMES}
+    ), known AS MATERIALIZED (
+        SELECT id, merged_into_id, {_KEY_NAMES} FROM archive_patient
+        WHERE ({_KEY_NAMES}) IN (SELECT {_KEY_NAMES} FROM given_patient) ORDER BY {_KEY_NAMES} FOR KEY SHARE
+    ), survivor AS MATERIALIZED (
+        SELECT id, merged_into_id FROM archive_patient WHERE id = ANY(ARRAY(SELECT merged_into_id FROM known))
+        ORDER BY {_KEY_NAMES} FOR KEY SHARE
     ), patient AS (
-        SELECT * FROM new_patient UNION ALL
-        SELECT id, {_KEY_NAMES} FROM archive_patient WHERE ({_KEY_NAMES}) IN (SELECT {_KEY_NAMES} FROM given_patient)
+        SELECT id, NULL::bigint AS original, {_KEY_NAMES} FROM new_patient UNION ALL
+        SELECT COALESCE(v.id, k.id), CASE WHEN v.id IS NOT NULL THEN k.id END, {_KEY_NAMES}
+        FROM known k LEFT JOIN survivor v ON v.id = k.merged_into_id WHERE v.merged_into_id IS NULL
     ), new_study AS (
-        INSERT INTO archive_study ({_names(STUDY)}, patient_id, modalities_in_study, number_of_study_related_series,
-            number_of_study_related_instances, answer)
-        SELECT {_names(STUDY, "k.")}, p.id, '{{}}', 0, 0, ''
+        INSERT INTO archive_study ({_names(STUDY)}, patient_id, original_patient_id, modalities_in_study,
+            number_of_study_related_series, number_of_study_related_instances, answer)
+        SELECT {_names(STUDY, "k.")}, p.id, p.original, '{{}}', 0, 0, ''
         FROM {_given(STUDY, *(f"of_{name} text" for name in _KEY))}
         JOIN patient p ON ({", ".join(f"p.{name}" for name in _KEY)}) = ({", ".join(f"k.of_{name}" for name in _KEY)})
         ORDER BY k.study_instance_uid ON CONFLICT (study_instance_uid) DO NOTHING RETURNING id, study_instance_uid

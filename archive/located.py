@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from archive.corrections import Correction
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import TransferSyntax
 
@@ -61,6 +62,8 @@ class Located:
     pixels: PixelDescription | None
     frame_table: bytes | None  # b"" where it is too long to be read with the instance, None where there are no frames
     held: tuple[Held, ...] = ()
+    # What is given instead of what the object says; of instances for the archive's own work nothing is.
+    correction: Correction | None = None
 
     @property
     def address(self) -> Address:

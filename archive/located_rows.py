@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 from django.db.models import QuerySet
 
+from archive.corrections import OF_INSTANCE, correction_in
 from archive.located import Address, Held, Located, LocatedDocument, LocatedSeries
 from archive.models import Study
 from archive.scope_sql import PARTS, Pieces, Sql, pieces_of
@@ -30,16 +31,18 @@ _HELD: Final = f"""(
     ) ORDER BY r.id)::text
     FROM archive_representation r WHERE r.instance_id = i.id
 )"""  # noqa: S608 - a number of our own
-_INSTANCES: Final = f"""
+_SELECT: Final = f"""
     SELECT i.id, i.series_id, p.patient_id, st.study_instance_uid, se.series_instance_uid, i.sop_instance_uid,
         i.sop_class_uid, i.transfer_syntax_uid, i.object_key, i.object_size, i.object_sha256, i.created_at,
         i.header_length, i.pixels::text,
-        CASE WHEN octet_length(i.frame_table) > {SHORT_TABLE} THEN '' ELSE i.frame_table END, {_HELD}
+        CASE WHEN octet_length(i.frame_table) > {SHORT_TABLE} THEN '' ELSE i.frame_table END, {_HELD}, """
+_FROM: Final = """
     FROM archive_instance i
     JOIN archive_series se ON se.id = i.series_id
     JOIN archive_study st ON st.id = se.study_id
     JOIN archive_patient p ON p.id = st.patient_id
-"""  # noqa: S608 - columns of our own
+"""
+_INSTANCES: Final = _SELECT + OF_INSTANCE + _FROM
 _INSTANCE_ORDER: Final = " ORDER BY se.series_number, i.series_id, i.instance_number, i.id"
 _SERIES: Final = """
     SELECT se.id, p.patient_id, st.study_instance_uid, se.series_instance_uid, se.version,
@@ -61,7 +64,8 @@ _SERIES_AT: Final = _INSTANCES_AT | {
     3: _INSTANCES_AT[2]
     + " AND EXISTS (SELECT FROM archive_instance i WHERE i.series_id = se.id AND i.sop_instance_uid = %s)"
 }
-_OF_PKS: Final = PreparedSql(_INSTANCES + " WHERE i.id = ANY(%s::bigint[])")
+# For the archive's own work, which is about what is stored: nothing is corrected.
+_OF_PKS: Final = PreparedSql(_SELECT + "NULL" + _FROM + " WHERE i.id = ANY(%s::bigint[])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +126,7 @@ def _within(pieces: Pieces) -> Sql:
 def located(row: Row) -> Located:
     """The instance of a row of ``_INSTANCES``."""
     pk, series_pk, patient_id, study, series, instance, sop_class, syntax = row[:8]
-    key, size, sha256, created_at, header_length, pixels, table, held = row[8:]
+    key, size, sha256, created_at, header_length, pixels, table, held, correction = row[8:]
     return Located(
         pk,
         series_pk,
@@ -140,6 +144,7 @@ def located(row: Row) -> Located:
         None if pixels is None else _pixels(pixels),
         table,
         () if held is None else tuple(map(_held, orjson.loads(held))),
+        correction_in(correction),
     )
 
 

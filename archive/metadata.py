@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import transaction
 from isal import igzip, isal_zlib
 
+from archive.corrections import OF_STUDY, as_stored, corrected_text, correction_in
 from archive.errors import ArchiveUnavailable, NotFound
 from archive.located import LocatedDocument, LocatedSeries
 from archive.models import Instance, MetadataFragment, Series, SeriesDocument
@@ -31,13 +32,15 @@ log = logging.getLogger("archive.metadata")
 _URI = b'"BulkDataURI":"'
 _SEPARATOR = b",\n"
 _ATTEMPTS = 10
-# One statement sees one moment: the fragments are those of the version.
+# One statement sees one moment: the fragments and what is corrected are those of the version.
 _VERSION_AND_FRAGMENTS = PreparedSql(
-    "SELECT s.version, f.id, f.instance_ids, f.lines FROM archive_series s"
-    " LEFT JOIN archive_metadatafragment f ON f.series_id = s.id WHERE s.id = %s ORDER BY f.id"
+    f"SELECT se.version, {OF_STUDY}, f.id, f.instance_ids, f.lines FROM archive_series se"  # noqa: S608 - our own
+    " JOIN archive_study st ON st.id = se.study_id JOIN archive_patient p ON p.id = st.patient_id"
+    " LEFT JOIN archive_metadatafragment f ON f.series_id = se.id WHERE se.id = %s ORDER BY f.id"
 )
 _IN_ORDER = PreparedSql(
-    "SELECT id FROM archive_instance WHERE series_id = %s AND id = ANY(%s::bigint[]) ORDER BY instance_number, id"
+    "SELECT id, patient_mismatch FROM archive_instance WHERE series_id = %s AND id = ANY(%s::bigint[])"
+    " ORDER BY instance_number, id"
 )
 
 
@@ -207,7 +210,8 @@ def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
         yield from _parsed_again(row.instance_ids)
         return
     lines = _moved(text, row.root, BULKDATA_ROOT)[1:-1].split(_SEPARATOR)
-    yield from zip(row.instance_ids, lines, strict=True)
+    for pk, line in zip(row.instance_ids, lines, strict=True):
+        yield pk, as_stored(line, row.corrected)
 
 
 def _parsed_again(instance_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
@@ -229,15 +233,17 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
     found = _VERSION_AND_FRAGMENTS.rows([series])
     if not found:
         raise Series.DoesNotExist
-    version = found[0][0]
-    fragments = [(pk, ids, packed) for _, pk, ids, packed in found if pk is not None]
+    version, correction = found[0][0], correction_in(found[0][1])
+    fragments = [(pk, ids, packed) for _, _, pk, ids, packed in found if pk is not None]
     try:
         lines = dict(_lines_of(old))
         for _, of_lines, packed in fragments:
             lines.update(zip(of_lines, igzip.decompress(packed).split(b"\n"), strict=True))
-        ids = [pk for (pk,) in _IN_ORDER.rows([series, list(lines)])]
+        in_order = _IN_ORDER.rows([series, list(lines)])
+        ids = [pk for pk, _ in in_order]
         root = public_dicomweb_root()
-        text = b"[" + _SEPARATOR.join(lines[pk] for pk in ids) + b"]"
+        given = (lines[pk] if stranger else corrected_text(lines[pk], correction) for pk, stranger in in_order)
+        text = b"[" + _SEPARATOR.join(given) + b"]"
         gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
         key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
         object_store().put(key, gzipped)
@@ -253,6 +259,7 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
         object_size=len(gzipped),
         root=root,
         etag=_digest(gzipped),
+        corrected=correction.moment if correction else "",
     )
     with transaction.atomic():
         Series.objects.select_for_update().only("pk").get(pk=series)

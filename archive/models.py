@@ -13,6 +13,9 @@ from archive.extended_models import ExtendedTag as ExtendedTag
 from archive.extended_models import ExtendedTagError as ExtendedTagError
 from archive.extended_models import ExtendedValue as ExtendedValue
 from archive.extended_models import Reindex as Reindex
+from archive.patient_models import AttributeOverride as AttributeOverride
+from archive.patient_models import Patient as Patient
+from archive.patient_models import PatientLink as PatientLink
 from archive.quality_models import QualityFinding as QualityFinding
 from archive.representation_models import DroppedOriginal as DroppedOriginal
 from archive.representation_models import Representation as Representation
@@ -27,45 +30,16 @@ def _text(**options: object) -> "models.TextField[str, str]":
     return models.TextField(db_collation="C", blank=True, default="", **options)  # type: ignore[arg-type]
 
 
-class Patient(models.Model):
-    """A person, identified by Patient ID and its issuer (PS3.3 C.2.2).
-
-    An object without a Patient ID belongs to nobody known: its study gets a patient of its own
-    (``unidentified_study_uid``), so that two strangers never become one.
-    """
-
-    patient_id = _text()
-    issuer_of_patient_id = _text()
-    unidentified_study_uid = _text()
-    patient_name = _text()
-    patient_name_key = _text()
-    patient_birth_date = _text()
-    patient_sex = _text()
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["patient_id", "issuer_of_patient_id", "unidentified_study_uid"], name="patient_identity"
-            )
-        ]
-        indexes = [
-            GinIndex(OpClass("patient_name_key", name="gin_trgm_ops"), name="patient_name_trigram"),
-            *text_orders(
-                "patient",
-                ("patient_id", "issuer_of_patient_id", "patient_name_key", "patient_birth_date", "patient_sex"),
-                ("id",),
-            ),
-            *trigrams("patient", ("patient_id", "issuer_of_patient_id")),
-        ]
-
-    def __str__(self) -> str:
-        return f"Patient {self.pk}"
-
-
 class Study(models.Model):
     """A study (PS3.3 C.7.2) with the counts that QIDO-RS returns (PS3.18 table 10.6.3-3) kept up at ingest."""
 
     patient = models.ForeignKey(Patient, on_delete=models.PROTECT, related_name="studies")
+    # Under which identifier its objects came, where that is not the one its patient is led by.
+    original_patient = models.ForeignKey(
+        Patient, on_delete=models.PROTECT, null=True, blank=True, related_name="original_studies"
+    )
+    # It matches an order of another patient: not shown until somebody has looked (worklist).
+    quarantined = models.BooleanField(db_default=False)
     study_instance_uid = models.TextField(db_collation="C", unique=True)
     study_date = _text()
     study_time = _text()
@@ -96,6 +70,7 @@ class Study(models.Model):
             ),
             models.Index(fields=["id"], name="study_unplaced", condition=models.Q(institution_name=None)),
             models.Index(fields=["-study_date", "-study_time", "-id"], name="study_list"),
+            models.Index(fields=["id"], name="study_quarantined", condition=models.Q(quarantined=True)),
             GinIndex(fields=["modalities_in_study"], name="study_modalities"),
             GinIndex(OpClass("referring_physician_name_key", name="gin_trgm_ops"), name="study_referrer_trigram"),
             # Downwards it is the study list.
@@ -232,7 +207,8 @@ class Instance(models.Model):
 class SeriesDocument(models.Model):
     """The prepared metadata of a series at one ``version``: a gzip DICOM JSON array in the object store.
 
-    ``instance_ids`` names the instance of each line; ``root`` is the DICOMweb root its BulkDataURIs carry.
+    ``instance_ids`` names the instance of each line; ``root`` is the DICOMweb root its BulkDataURIs carry;
+    ``corrected`` is the moment of the corrections in it (``archive.corrections``), "" where there are none.
     """
 
     series = models.OneToOneField(Series, on_delete=models.CASCADE, primary_key=True, related_name="document")
@@ -242,6 +218,7 @@ class SeriesDocument(models.Model):
     object_size = models.BigIntegerField()
     root = models.TextField()
     etag = models.TextField()
+    corrected = models.TextField(db_default="", blank=True, default="")
 
 
 class MetadataFragment(models.Model):

@@ -23,6 +23,7 @@ EXTENDED_REINDEX = "extended_reindex"
 EXTENDED_REFRESH = "extended_refresh"
 EXTENDED_REMOVAL = "extended_removal"
 AT_REST = "at_rest"
+RECONCILE = "reconcile"
 
 # What the task that runs an entry is called.
 RUN_OUTBOX_ENTRY = "archive.run_outbox_entry"

@@ -19,7 +19,6 @@ from archive.models import DeletedObject, Representation
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectMissing, ObjectStoreError
 from archive.outbox import Wish
-from archive.payload import Payload, stored
 from dicom.frames import FrameTable
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
 
@@ -28,10 +27,10 @@ log = logging.getLogger("archive.representations")
 MADE_AGAIN_AFTER = 5.0
 
 
-def held_object(instance: Located, target: TransferSyntax) -> Payload | None:
-    """The object of ``instance`` in ``target`` if it lies ready. Raises ``ArchiveUnavailable``."""
+def held_instance(instance: Located, target: TransferSyntax) -> Located | None:
+    """``instance`` as it lies ready in ``target``, if it does. Raises ``ArchiveUnavailable``."""
     held = _ready(instance, target)
-    return stored(held.object_key, 0, held.object_size) if held else None
+    return as_held(instance, held) if held else None
 
 
 def held_frames(frames: Frames, target: TransferSyntax) -> Frames:

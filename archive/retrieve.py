@@ -1,4 +1,4 @@
-"""The way out for whole objects and bulk values: found by an index look-up, read by range, sent as stored."""
+"""The way out for bulk values: found by an index look-up, read by range, sent as stored."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -25,11 +25,6 @@ _WORDS = {
 BulkTable = dict[str, list[Any]]
 Found = TypeVar("Found")
 _BULK = PreparedSql("SELECT id, object_key, bulk::text FROM archive_instance WHERE id = ANY(%s::bigint[])")
-
-
-def open_object(instance: Located) -> Payload:
-    """The Part 10 object byte for byte as it was received."""
-    return stored(instance.object_key, 0, instance.object_size)
 
 
 def open_bulk_value(instance: Located, path: str) -> Payload:

@@ -1,12 +1,15 @@
-"""What the workers do: one Celery task that runs one outbox entry, and the table of task kinds."""
+"""What the workers do: one Celery task that runs one outbox entry, and the table of task kinds.
 
-from collections.abc import Callable, Mapping
+Rooms above add their own kinds when they are made ready.
+"""
+
+from collections.abc import Callable
 
 from celery import shared_task
 
 from archive import at_rest, extended_refresh, extended_reindex, extended_tags, metadata, outbox, sweep, thumbnail_task
 
-TASKS: Mapping[str, Callable[[str], None]] = {
+TASKS: dict[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
     outbox.SERIES_THUMBNAIL: thumbnail_task.prepare_thumbnails,
     outbox.SWEEP: sweep.sweep_recent,

@@ -1,8 +1,9 @@
 """Whole objects in another transfer syntax than the stored one (PS3.18 8.7.3.5), made frame by frame as they leave.
 
-What is stored never changes. The data set is written anew in Explicit VR Little Endian (``dicom.rewriting``), the
-frames are decoded, and coded if that is asked for; attributes that describe the encoding say what is there now. Nothing
-is lost that the stored frames still had, so that the SOP Instance UID stays.
+What is stored never changes; corrections are made on the way out (``archive.corrected_objects``). The data set is
+written anew in Explicit VR Little Endian (``dicom.rewriting``), the frames are decoded, and coded if that is asked for;
+attributes that describe the encoding say what is there now. Nothing is lost that the stored frames still had, so that
+the SOP Instance UID stays.
 """
 
 from collections import deque
@@ -12,12 +13,14 @@ from functools import lru_cache, partial
 from struct import pack
 from tempfile import SpooledTemporaryFile
 
+from archive.corrected_objects import changes_of, given_syntax
 from archive.errors import NotFound, NotRenderable
 from archive.frames import Frames, Tables, frame_tables, frames_of
 from archive.frames_ahead import begin, window
 from archive.locate import Located
 from archive.payload import Payload, StoredSource, inflated
-from archive.representations import held_object
+from archive.payload import stored as stored_object
+from archive.representations import held_instance
 from dicom.codecs import CODECS, cannot_encode
 from dicom.described import described
 from dicom.element_writer import Layout, even
@@ -69,6 +72,8 @@ class _Segment:
 
 def cannot_give(instance: Located, target: TransferSyntax) -> str:
     """Why ``instance``, and its frames, can't be given in ``target``; "" where they can, as far as its header tells."""
+    if target == instance.transfer_syntax != given_syntax(instance):
+        return "what is corrected is written in Explicit VR Little Endian"
     return _cannot_give(instance.transfer_syntax, instance.pixels, target)
 
 
@@ -96,6 +101,19 @@ def _cannot_give(stored: TransferSyntax, pixels: PixelDescription | None, target
             f"(0028,0004) PhotometricInterpretation is {pixels.photometric_interpretation[:16]}: colours would change"
         )
     return cannot_encode(target.uid, pixels)
+
+
+def given_object(instance: Located) -> Payload:
+    """``instance`` as a Part 10 object in ``given_syntax``: byte for byte as it was received, or corrected.
+
+    Raises ``NotRenderable`` for a header that can't be read, ``ArchiveUnavailable``.
+    """
+    if instance.correction is None:
+        return stored_object(instance.object_key, 0, instance.object_size)
+    given = _begun(instance, given_syntax(instance), _when_asked)(False).payload
+    if given is None:
+        raise NotRenderable("the length of the object is not known")
+    return given
 
 
 def transcode(instance: Located, target: TransferSyntax) -> Transcoded:
@@ -155,21 +173,26 @@ def _begun(
     tables: Tables | None = None,
 ) -> _Finish:
     """Everything but the frames, of which ``start`` has the first made; what is returned waits for it."""
-    if held := held_object(instance, target):
-        return lambda whole: Transcoded(held, held.open)
+    corrections = changes_of(instance)
+    if ready := held_instance(instance, target):
+        instance = ready
+    if target == instance.transfer_syntax and not corrections:
+        payload = stored_object(instance.object_key, 0, instance.object_size)
+        return lambda whole: Transcoded(payload, payload.open)
     if reason := cannot_give(instance, target):
         raise NotRenderable(reason)
     stored, pixels = instance.transfer_syntax, instance.pixels
-    if pixels is None or not (stored.encapsulated or target.encapsulated):
+    if pixels is None or target == stored or not (stored.encapsulated or target.encapsulated):
         data_set = inflated(instance.object_key, instance.object_size) if stored.deflated else None
-        written = _rewrite(instance, data_set, target, {}, cut_pixels=False)
+        written = _rewrite(instance, data_set, target, corrections, cut_pixels=False)
         return lambda whole: _measured([_layout(written.before), _layout(written.after)])
     try:
         frames = frames_of(instance, tables)
     except NotFound as error:
         raise NotRenderable("the pixel data have no frames that could be decoded") from error
     first = start(partial(frames.transcoded, 1, target))
-    written = _rewrite(instance, frames.inflated, target, _changes(frames, pixels, target), cut_pixels=True)
+    changes = _changes(frames, pixels, target) | corrections
+    written = _rewrite(instance, frames.inflated, target, changes, cut_pixels=True)
 
     def finish(whole: bool) -> Transcoded:
         made = _kept(first(), frames, target) if whole and frames.count > 1 else _later(first(), frames, target)

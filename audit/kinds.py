@@ -47,6 +47,8 @@ SHARE_ENDED: Final = EventKind(
     "share_ended", "110113", "Security Alert", "E", "110135", "Object Security Attributes Changed"
 )
 IMPORT: Final = EventKind("import", "110107", "Import", "C")
+PATIENT_RECORD: Final = EventKind("patient_record", "110110", "Patient Record", "U")
+ORDER_RECORD: Final = EventKind("order_record", "110109", "Order Record", "U")
 READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
 TRAIL_REVIEWED: Final = EventKind("trail_reviewed", "110101", "Audit Log Used", "R")
 # CID 403 is extensible and has no code for what no rule forbids but somebody should look at.
@@ -100,6 +102,8 @@ KINDS: Final[Mapping[str, EventKind]] = {
         SHARE_USED,
         SHARE_ENDED,
         IMPORT,
+        PATIENT_RECORD,
+        ORDER_RECORD,
         READ_TRAIL,
         TRAIL_REVIEWED,
         ALERT,

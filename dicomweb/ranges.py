@@ -41,8 +41,10 @@ class Validators:
 
 def validators(instance: Located, *what: object) -> Validators:
     """Of what is derived from the bytes of ``instance``; ``what`` names the part of it and its representation."""
-    named = ":".join((instance.object_sha256.hex(), *map(str, what)))
-    return Validators(f'"{hashlib.sha256(named.encode()).hexdigest()[:32]}"', instance.created_at)
+    given = instance.correction
+    named = ":".join((instance.object_sha256.hex(), *map(str, what), *([repr(given)] if given else [])))
+    etag = f'"{hashlib.sha256(named.encode()).hexdigest()[:32]}"'
+    return Validators(etag, max(instance.created_at, given.decided_at) if given else instance.created_at)
 
 
 def wants_part(request: Request) -> bool:

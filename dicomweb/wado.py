@@ -13,10 +13,18 @@ from rest_framework.request import Request
 from access.authentication import principal_of
 from access.policy import may_download
 from access.roles import Permission
+from archive.corrected_objects import given_syntax
 from archive.file_set import FileSet, file_set
 from archive.locate import Address, Located, locate
-from archive.retrieve import open_object
-from archive.transcoding import TARGETS, Transcoded, cannot_give, transcode, transcode_each
+from archive.payload import Payload
+from archive.transcoding import (
+    TARGETS,
+    Transcoded,
+    cannot_give,
+    given_object,
+    transcode,
+    transcode_each,
+)
 from audit import kinds
 from dicom.transfer_syntaxes import BY_UID, TransferSyntax
 from dicomweb.bodies import late_multipart, multipart_response
@@ -60,14 +68,14 @@ class RetrieveInstances(DicomwebView):
                 return send_object(self, request, found[0], target)
             return self._transcoded(request, address, found, target)
         if not chosen.multipart:
-            return send_object(self, request, found[0], found[0].transfer_syntax)
-        first = open_object(found[0]).open()
+            return send_object(self, request, found[0], given_syntax(found[0]))
+        first = given_object(found[0]).open()
         self.record_read(
             request, address, found, instance_count=len(found), bytes=sum(located.object_size for located in found)
         )
         root = dicomweb_root(request)
         parts = [
-            OutPart(_headers(located, located.transfer_syntax, root), located.object_size, pieces)
+            OutPart(_headers(located, given_syntax(located), root), _length(located), pieces)
             for located, pieces in zip(found, chain((first,), map(_later, found[1:])), strict=True)
         ]
         return multipart_response(parts, DICOM)
@@ -91,11 +99,12 @@ class RetrieveInstances(DicomwebView):
     def _zip(self, request: Request, address: Address, found: Sequence[Located]) -> HttpResponseBase:
         """A file-set of Part 10 files with its DICOMDIR, as on a medium: so it is an Export (PS3.15 A.5.3.4)."""
         files = file_set(found)
-        first = open_object(found[0]).open()
+        first = given_object(found[0])
+        begun = first.open()
         size = sum(located.object_size for located in found)
         self.event = kinds.EXPORT  # type: ignore[misc]
         self.record_read(request, address, found, instance_count=len(found), bytes=size, query="zip")
-        response = StreamingHttpResponse(write_zip(_members(files, found, first)), content_type=ZIP)
+        response = StreamingHttpResponse(write_zip(_members(files, found, first, begun)), content_type=ZIP)
         response["Content-Disposition"] = 'attachment; filename="dicom.zip"'
         return response
 
@@ -105,8 +114,8 @@ def send_object(
 ) -> HttpResponseBase:
     """One object alone in ``target``. Raises ``NotRenderable`` where that can't be, ``ArchiveUnavailable``."""
     content_type = f"{DICOM}; transfer-syntax={target.uid}"
-    if target == located.transfer_syntax:
-        alone = single_part(request, open_object(located), content_type, validators(located))
+    if target == given_syntax(located):
+        alone = single_part(request, given_object(located), content_type, validators(located))
         view.record_read(request, located.address, [located], instance_count=1, bytes=bytes_sent(alone), query=query)
         return alone
     known_by = validators(located, content_type)
@@ -135,7 +144,7 @@ def _unmeasured(request: Request, made: Transcoded, content_type: str, known_by:
 
 
 def _offers(found: Sequence[Located]) -> list[Representation]:
-    syntaxes = {located.transfer_syntax.uid for located in found}
+    syntaxes = {given_syntax(located).uid for located in found}
     common = syntaxes.pop() if len(syntaxes) == 1 else None
     ways = (True, False) if len(found) == 1 else (True,)
     offers = [Representation(DICOM, common, multipart, as_stored=True) for multipart in ways]
@@ -152,8 +161,8 @@ def _transcoded_parts(given: Sequence[Located], target: TransferSyntax, root: st
     each = transcode_each(given, target) if len(given) > 1 else [(given[0], _alone(given[0], target))]
     for located, made in each:
         if made is None:
-            syntax = located.transfer_syntax
-            yield OutPart(_headers(located, syntax, root), located.object_size, open_object(located).open())
+            payload = given_object(located)
+            yield OutPart(_headers(located, given_syntax(located), root), payload.length, payload.open())
         else:
             yield OutPart(_headers(located, target, root), made.length, made.pieces())
 
@@ -162,11 +171,17 @@ def _alone(located: Located, target: TransferSyntax) -> Transcoded | None:
     return transcode(located, target) if located.transfer_syntax != target else None
 
 
-def _members(files: FileSet, found: Sequence[Located], first: Iterator[bytes]) -> Iterator[Member]:
+def _members(files: FileSet, found: Sequence[Located], first: Payload, begun: Iterator[bytes]) -> Iterator[Member]:
     newest = max(located.created_at for located in found)
     yield Member("DICOMDIR", newest, len(files.directory), [files.directory])
     for at, (name, located) in enumerate(zip(files.names, found, strict=True)):
-        yield Member(name, located.created_at, located.object_size, _later(located) if at else first)
+        payload = given_object(located) if at else first
+        yield Member(name, located.created_at, payload.length, payload.open() if at else begun)
+
+
+def _length(located: Located) -> int | None:
+    """Bytes of the object as it leaves, if that is known before it is opened."""
+    return located.object_size if located.correction is None else None
 
 
 def _headers(located: Located, syntax: TransferSyntax, root: str) -> list[tuple[str, str]]:
@@ -178,4 +193,4 @@ def _headers(located: Located, syntax: TransferSyntax, root: str) -> list[tuple[
 
 def _later(located: Located) -> Iterator[bytes]:
     """The pieces of an object that is opened only when its turn comes."""
-    yield from open_object(located).open()
+    yield from given_object(located).open()

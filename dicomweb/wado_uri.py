@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from access.authentication import principal_of
 from access.policy import withheld
 from access.roles import Permission
+from archive.corrected_objects import given_syntax
 from archive.locate import Address, locate
 from archive.pictures import Rendering, render
 from archive.transcoding import cannot_give
@@ -96,7 +97,7 @@ class WadoUri(DicomwebView):
         if misplaced := [name for name in _OF_PICTURES if asked.get(name)]:
             raise BadRequest(f"{misplaced[0]}: is about pictures, and not to be asked for with {DICOM}")
         named = asked.get("transferSyntax", "")
-        target = located.transfer_syntax if named in ("", "*") else BY_UID.get(named)
+        target = given_syntax(located) if named in ("", "*") else BY_UID.get(named)
         if target is None:
             raise BadRequest("transferSyntax: this transfer syntax is not known")
         if reason := cannot_give(located, target):

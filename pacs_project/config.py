@@ -24,6 +24,7 @@ from access.federation_settings import OidcConfig, TrustedIssuer, each_once
 from dicom.limits import Limits as DicomLimits
 from pacs_project.config_alerts import WebhookConfig
 from pacs_project.config_at_rest import AtRestConfig
+from pacs_project.config_hl7 import Hl7Config
 
 BASE = Path(__file__).resolve().parent.parent
 
@@ -185,6 +186,7 @@ class Config(BaseSettings):
     )
     limits: Limits = Limits()
     at_rest: AtRestConfig = AtRestConfig()
+    hl7: Hl7Config = Hl7Config()
     audit: AuditConfig = AuditConfig()
     syslog: SyslogConfig = SyslogConfig()
     oidc: OidcConfig = OidcConfig()

@@ -33,11 +33,14 @@ INSTALLED_APPS = [
     "audit",
     "archive",
     "access",
+    "worklist",
     "dicomweb",
     "portal",
     "administration",
     "trail",
     "viewer",
+    "reports",
+    "hl7",
     "pacs_project",
 ]
 
@@ -176,6 +179,7 @@ API_PREFIXES = (
     "/share/",
     "/.well-known/",
     "/fhir/",
+    "/hl7/",
 )
 
 SESSION_ENGINE = "access.sessions"

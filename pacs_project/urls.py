@@ -26,6 +26,7 @@ urlpatterns = [
     path("trail/", include("trail.urls")),
     path("fhir/", include("trail.fhir_urls")),
     path("viewer/", include("viewer.urls")),
+    path("hl7/", include("hl7.urls")),
     path("oauth/authorize/", consent.page, name="authorize"),
     path("oauth/token/", open_to_all(Token.as_view()), name="token"),
     path("oauth/revoke/", open_to_all(Revoke.as_view()), name="revoke"),

@@ -1,8 +1,9 @@
-"""The product's own processes: the web server, the task worker and the relay of the outbox."""
+"""The product's own processes: the web server, the task worker, the relay of the outbox and the HL7 listener."""
 
 from __future__ import annotations
 
 import http.client
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,3 +76,25 @@ class Relay(Program):
 
     def command(self) -> list[str]:
         return [*MANAGE, "relay_outbox"]
+
+
+class Hl7(Program):
+    """Takes HL7 messages over MLLP; ready when it accepts a connection. It ends after the messages it is at."""
+
+    name = "hl7"
+    stop_limit = 20.0
+
+    def __init__(self, port: int, *, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(log, environment)
+        self.port = port
+
+    def command(self) -> list[str]:
+        return [*MANAGE, "hl7_listen"]
+
+    def ready(self) -> bool:
+        host = self.environment().get("PACS_HL7__HOST", "127.0.0.1")
+        try:
+            socket.create_connection((EVERY_INTERFACE.get(host, host), self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True

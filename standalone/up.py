@@ -8,11 +8,13 @@ import time
 from standalone import ports
 from standalone.backing import AlreadyRunning, Backing, backing
 from standalone.environment import public_root
+from standalone.errors import StandaloneError
 from standalone.layout import PROJECT, Layout
-from standalone.programs import MANAGE, Relay, Web, Worker
+from standalone.programs import MANAGE, Hl7, Relay, Web, Worker
 from standalone.running import Lock, clear, read_note
 from standalone.supervisor import StopRequested
 
+HL7_PORT = "2575"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -54,6 +56,23 @@ def _serve(layout: Layout, services: Backing, host: str, port: int, step: _Steps
     step("people and tasks")
     supervisor.add(Web(host, port, log=layout.log(Web.name), environment=environment))
     step("web server")
+    _begin_hl7(layout, services)
+
+
+def _begin_hl7(layout: Layout, services: Backing) -> None:
+    """Its port is the one that all HL7 listeners have: where another has it, everything else works without."""
+    environment = services.environment
+    # The TLS port says as well as the plain one that it listens.
+    port = int(environment.get("PACS_HL7__PORT", HL7_PORT)) or int(environment.get("PACS_HL7__TLS_PORT", "0"))
+    if not port:
+        return
+    try:
+        ports.require(environment.get("PACS_HL7__HOST", "127.0.0.1"), port)
+    except StandaloneError:
+        _say(f"! Port {port} is in use, so no HL7 messages are taken. PACS_HL7__PORT names another one.")
+        return
+    services.supervisor.add(Hl7(port, log=layout.log(Hl7.name), environment=environment))
+    _say(f"  HL7 messages are taken on port {port}.")
 
 
 def _begin_viewer(layout: Layout, services: Backing) -> None:

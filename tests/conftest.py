@@ -232,4 +232,6 @@ def nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     from access import restrictions
 
     monkeypatch.setattr(restrictions, "BELIEVED_SECONDS", 3600.0)
-    monkeypatch.setattr(restrictions.marks, "_none_until", math.inf)
+    for kind in (restrictions.marks, restrictions.quarantine):
+        monkeypatch.setattr(kind, "_believed", False)
+        monkeypatch.setattr(kind, "_believed_until", math.inf)

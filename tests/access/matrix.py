@@ -71,6 +71,7 @@ ANSWERS: Mapping[str, str] = {
     "end one": "     .    x    404  x    404      x        x        x        x     x    x        x",
     # What seems wrong with images, for whoever may correct studies.
     "corrected": "   .    200  x    200  x        x        x        x        x     x    x        x",
+    "messages": "    .    x    x    x    x        x        x        x        x     x    x        x",
     # Administration: whoever manages changes, auditors look on.
     "overseen": "    .    200  x    x    x        x        x        x        200   x    x        x",
     "overseen one": ".    404  x    x    x        x        x        x        404   x    x        x",
@@ -337,6 +338,8 @@ DOORS: tuple[Door, ...] = (
             "GET api/quality/findings": "corrected",
             "GET api/access-review": "overseen",
             "GET api/access-review.csv": "overseen",
+            # For a role of the house's own that has the right to send messages.
+            "POST hl7/v2": "messages",
         },
     ),
     Door(

@@ -69,6 +69,16 @@ def test_it_stays_closed(gone: str, door_for: DoorFor, mark: Mark, whole_patient
     assert gone in told(reader)
 
 
+@pytest.mark.parametrize("marked", ["P", "Q"])
+def test_it_stays_closed_whomever_its_patient_is_merged_into(gone: str, door_for: DoorFor, marked: str) -> None:
+    reader = door_for("radiologist")
+    survivor = Patient.objects.create(patient_id="Q")
+    restrict(Patient.objects.get(patient_id=marked), Mark.VIP, "a well-known person")
+    Patient.objects.filter(patient_id="P").update(merged_into=survivor)
+    marks.forget()
+    assert gone not in told(reader)
+
+
 def test_a_grant_of_the_patient_tells(gone: str, door_for: DoorFor) -> None:
     reader = door_for("radiologist")
     user = User.objects.latest("pk")

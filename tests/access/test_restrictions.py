@@ -165,7 +165,10 @@ def test_without_marks_nothing_is_added_to_a_query(make_person: Make, make_study
         assert not visible_studies(reader, Permission.RETRIEVE).query.where
     assert len(asked) == 1, "that nothing is marked is believed for a moment"
     close(make_study())
-    assert visible_studies(reader).query.where
+    with CaptureQueriesContext(connection) as asked:
+        assert visible_studies(reader).query.where
+        assert visible_studies(reader).query.where
+    assert len(asked) == 1, "so is that something is: which studies it closes is part of each query"
 
 
 def test_the_subqueries_run_once_however_many_studies_there_are(make_person: Make, make_study: Make) -> None:

@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 ROOMS = (
     *("dicom", "audit", "archive", "access", "dicomweb", "portal", "administration", "trail", "viewer", "pacs_project"),
+    *("worklist", "reports", "hl7"),
     *("samples", "selftest", "standalone"),
 )
 # module -> why it is longer than the others

@@ -39,6 +39,7 @@ ROOMS = (
     "trail",
     "viewer",
     "pacs_project",
+    "hl7",
 )
 # Read by the launcher or the tests, not by the product.
 LAUNCHER = {"PACS_SECRETS_DIR", "PACS_PYTHON", "PACS_PG_BIN", "PACS_SHARED_DATA", "PACS_CHROMIUM"}

@@ -1,0 +1,16 @@
+"""The worklist room as a Django application."""
+
+from django.apps import AppConfig
+
+
+class WorklistConfig(AppConfig):
+    """What is ordered and scheduled, and which images are of which order."""
+
+    name = "worklist"
+
+    def ready(self) -> None:
+        """The workers learn to look for the orders of what was stored."""
+        from archive import outbox, tasks
+        from worklist.reconcile import reconcile
+
+        tasks.TASKS[outbox.RECONCILE] = reconcile

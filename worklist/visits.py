@@ -1,0 +1,78 @@
+"""What events do to visits (HL7 v2 chapter 3). None of them deletes a patient, an order or an image."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from archive.patient_facts import Moment
+from worklist.models import OrderStatus, ScheduledProcedureStep, StepStatus, Visit, VisitStatus
+from worklist.order_messages import VisitEffect, VisitFacts
+from worklist.persons import orders_of
+from worklist.states import born, may, transition
+
+# effect -> the state it leads to; the others leave the state as it is
+_LEADS_TO: Mapping[VisitEffect, str] = MappingProxyType(
+    {
+        VisitEffect.OPEN: VisitStatus.ACTIVE,
+        VisitEffect.REGISTER: VisitStatus.ACTIVE,
+        VisitEffect.PRE_ADMIT: VisitStatus.EXPECTED,
+        VisitEffect.DISCHARGE: VisitStatus.DISCHARGED,
+        VisitEffect.UNDISCHARGE: VisitStatus.ACTIVE,
+        VisitEffect.ARRIVE: VisitStatus.ACTIVE,
+        VisitEffect.CANCEL: VisitStatus.CANCELED,
+    }
+)
+# LO (PS3.5 6.2); what is longer is no number of a visit.
+_LONGEST = 64
+# what is told -> column
+_COLUMNS = {
+    "patient_class": "patient_class",
+    "location": "location",
+    "attending": "attending_physician_name",
+    "referring": "referring_physician_name",
+    "ambulatory": "ambulatory",
+    "admitted": "admitted",
+}
+
+
+def apply(patient: int, facts: VisitFacts, effect: VisitEffect, moment: Moment) -> int | None:
+    """Take up or change a visit of the locked ``patient``; returns its key, None where the message names no visit.
+
+    With ``ARRIVE`` the scheduled steps of the visit, or where it has none those of the day, are ARRIVED.
+    """
+    visit = _visit(patient, facts, moment)
+    if visit is not None and (to := _LEADS_TO.get(effect)) is not None and may(visit, to):
+        transition(visit, to, moment)
+    if effect is VisitEffect.ARRIVE:
+        _arrive(patient, visit, moment)
+    return visit.pk if visit is not None else None
+
+
+def _visit(patient: int, facts: VisitFacts, moment: Moment) -> Visit | None:
+    if facts.number is None or not 0 < len(facts.number.value) <= _LONGEST:
+        return None
+    key = {"number": facts.number.value, "issuer": facts.number.issuer}
+    visit = Visit.objects.select_for_update().filter(**key).first()
+    if visit is None:
+        visit = Visit.objects.create(patient_id=patient, **key)
+        born(visit, moment)
+    for told, column in _COLUMNS.items():
+        if (value := getattr(facts, told)) is not None:
+            setattr(visit, column, value)
+    visit.pregnant = facts.pregnant or visit.pregnant
+    visit.patient_id = patient
+    visit.save()
+    return visit
+
+
+def _arrive(patient: int, visit: Visit | None, moment: Moment) -> None:
+    """Scheduled steps of the visit, else those of the day, are ARRIVED, and so are their orders."""
+    orders = orders_of(patient).filter(status=OrderStatus.SCHEDULED).select_for_update(of=("self",)).order_by("pk")
+    of_visit = list(orders.filter(visit=visit)) if visit is not None else []
+    day = {} if of_visit else {"start_date": f"{moment.at:%Y%m%d}"}
+    for order in of_visit or orders:
+        steps = ScheduledProcedureStep.objects.select_for_update(of=("self",)).filter(procedure__order=order, **day)
+        arrived = list(steps.filter(status=StepStatus.SCHEDULED).order_by("pk"))
+        for step in arrived:
+            transition(step, StepStatus.ARRIVED, moment)
+        if arrived:
+            transition(order, OrderStatus.ARRIVED, moment)
