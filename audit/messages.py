@@ -34,7 +34,7 @@ URI: Final = Code("12", RFC_3881, "URI")
 # Where an event names nobody or nothing, and the message must.
 NOBODY: Final = "anonymous"
 UNKNOWN: Final = "unknown"
-_PATIENT_NEEDED: Final = frozenset({"110103", "110104", "110105", "110106", "110107"})
+_PATIENT_NEEDED: Final = frozenset({"110103", "110104", "110105", "110106", "110107", "110109", "110110", "110111"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +255,9 @@ BY_EVENT: Final[Mapping[str, Form]] = {
     "110105": ((_who(),), (_studies, _patients)),
     "110106": ((_who(DESTINATION), _here(SOURCE), _media(DESTINATION_MEDIA)), (_studies, _patients)),
     "110107": ((_who(DESTINATION), _media(SOURCE_MEDIA)), (_studies, _patients)),
+    "110109": ((_who(),), (_studies, _patients)),
+    "110110": ((_who(),), (_studies, _patients)),
+    "110111": ((_who(),), (_studies, _patients)),
     "110112": ((_who(SOURCE), _here(DESTINATION)), (_query, _studies, _patients)),
     "110113": ((_who(),), (_alert, _studies, _patients)),
     "110114": ((_who(), _here()), ()),
