@@ -1,0 +1,17 @@
+"""Each test of workitems has an empty object store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.append_only import flush_may_empty_the_trail
+
+__all__ = ["flush_may_empty_the_trail"]
+
+
+@pytest.fixture(autouse=True)
+def _empty_object_store(settings: Any, tmp_path: Path) -> None:
+    settings.PACS = settings.PACS.model_copy(update={"data": tmp_path})
