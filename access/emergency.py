@@ -135,7 +135,7 @@ def _record(kind: EventKind, access: EmergencyAccess, text: str, by: Acting) -> 
         "rule": f"emergency:{access.external_id}",
         "purpose": f"emergency: {access.reason}",
         "study_uids": list(
-            access.patient.studies.order_by("-pk").values_list("study_instance_uid", flat=True)[:_STUDIES_NAMED]
+            access.studies.order_by("-pk").values_list("study_instance_uid", flat=True)[:_STUDIES_NAMED]
         ),
         "patient_ids": [access.patient.patient_id] if access.patient.patient_id else [],
     }

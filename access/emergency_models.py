@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from archive.models import Patient
+from archive.models import Patient, Study
 
 
 class Verdict(models.TextChoices):
@@ -67,3 +67,8 @@ class EmergencyAccess(models.Model):
 
     def __str__(self) -> str:
         return f"EmergencyAccess {self.external_id}"
+
+    @property
+    def studies(self) -> models.QuerySet[Study]:
+        """The studies of the person, under whichever identifier the patient was opened."""
+        return Study.objects.filter(patient=self.patient.person)

@@ -10,6 +10,7 @@ from access.emergency_models import EmergencyAccess
 from access.models import User
 from access.principal import Principal
 from archive.models import Study
+from archive.patient_models import PERSON
 
 
 def running_of_people(user: str = "pk") -> ArraySubquery:
@@ -36,5 +37,5 @@ def rule_of(principal: Principal, study_uids: Sequence[str]) -> dict[str, Any]:
     of_person = {"pk__in": principal.emergencies} if of_session else {"user__external_id": principal.id}
     running = EmergencyAccess.objects.active().filter(**of_person)
     patients = Study.objects.filter(study_instance_uid__in=study_uids).values("patient")
-    found = running.filter(patient__in=patients).values_list("external_id", "reason").first()
+    found = running.alias(person=PERSON).filter(person__in=patients).values_list("external_id", "reason").first()
     return {"rule": f"emergency:{found[0]}", "purpose": f"emergency: {found[1]}"} if found else {}

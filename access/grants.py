@@ -43,7 +43,8 @@ def revoke_study(name: str, study_instance_uid: str) -> int:
     with transaction.atomic():
         account, study = holder(name), study_of(study_instance_uid)
         reaching = Grant.objects.filter(
-            Q(study=study) | Q(series__study=study) | Q(patient=study.patient), **_held_by(account)
+            Q(study=study) | Q(series__study=study) | Q(patient=study.patient) | Q(patient__merged_into=study.patient),
+            **_held_by(account),
         )
         ended = reaching.exclude(valid_until__lte=Now()).update(valid_until=Now())
         text = f"{described(account)}: {ended} grants of the study ended"

@@ -14,7 +14,7 @@ from typing import Final
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 
@@ -126,7 +126,8 @@ def about(link: ShareLink) -> dict[str, object]:
 def studies_of(link: ShareLink) -> QuerySet[Study]:
     """The studies that the link names, whether or not it is open, newest first."""
     by_study = Study.objects.filter(grants__link=link)
-    by_patient = Study.objects.filter(patient__grants__link=link)
+    of_person = Q(patient__grants__link=link) | Q(patient__further_identifiers__grants__link=link)
+    by_patient = Study.objects.filter(of_person)
     by_series = Study.objects.filter(series__grants__link=link)
     named = by_study.values("pk").union(by_patient.values("pk"), by_series.values("pk"))
     return Study.objects.filter(pk__in=named).order_by("-study_date", "-study_time", "-id")

@@ -81,10 +81,14 @@ def _scope(target: Study | Patient) -> dict[str, Any]:
 def _open_links(target: Study | Patient) -> QuerySet[ShareLink]:
     if isinstance(target, Patient):
         reaching = (
-            Q(grants__patient=target) | Q(grants__study__patient=target) | Q(grants__series__study__patient=target)
+            Q(grants__patient=target)
+            | Q(grants__patient__merged_into=target)
+            | Q(grants__study__patient=target)
+            | Q(grants__series__study__patient=target)
         )
     else:
-        reaching = Q(grants__patient=target.patient) | Q(grants__study=target) | Q(grants__series__study=target)
+        of_patient = Q(grants__patient=target.patient) | Q(grants__patient__merged_into=target.patient)
+        reaching = of_patient | Q(grants__study=target) | Q(grants__series__study=target)
     now = timezone.now()
     return ShareLink.objects.filter(reaching, revoked_at__isnull=True, grants__valid_until__gt=now).distinct()
 
@@ -96,7 +100,11 @@ def _what(restriction: Restriction) -> str:
 def _about(restriction: Restriction) -> dict[str, Any]:
     if restriction.patient is None:
         return {"study_uids": [restriction.study_instance_uid], "purpose": restriction.reason, "rule": "restriction"}
-    studies = restriction.patient.studies.order_by("-pk").values_list("study_instance_uid", flat=True)
+    studies = (
+        Study.objects.filter(patient=restriction.patient.person)
+        .order_by("-pk")
+        .values_list("study_instance_uid", flat=True)
+    )
     identifier = restriction.patient.patient_id
     return {
         "study_uids": list(studies[:_STUDIES_NAMED]),

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Coalesce
 
 from access.models import Grant
 from access.principal import Principal
@@ -14,6 +13,7 @@ from access.restriction_models import DeletedStudy, Mark, Restriction
 from access.rights import Right
 from access.roles import Permission
 from archive.models import Study
+from archive.patient_models import PERSON
 from archive.ready_query import ReadyQuery
 from archive.study_scope import StudyScope
 
@@ -23,8 +23,6 @@ Keys = QuerySet[Any, Any]
 _NEVER_CLOSED: Final = frozenset({Permission.STORE})
 # Those who manage still find that a study exists whose patient has withdrawn consent, and open nothing of it.
 _TO_MANAGERS: Final = frozenset({Permission.SEARCH})
-# What was closed under an identifier that a merge retired stays so: the whole person is.
-_PERSON: Final = Coalesce("patient__merged_into", "patient")
 # How long a process goes on believing that nothing at all is marked, in seconds.
 BELIEVED_SECONDS: Final = 1.0
 
@@ -52,9 +50,9 @@ def untold(principal: Principal, permission: str, rights: Iterable[Right], *, ma
     if permission in _TO_MANAGERS and manages:
         closing = closing.exclude(mark=Mark.CONSENT_WITHDRAWN)
     by_uid = closing.filter(patient__isnull=True).values("study_instance_uid")
-    closed = closing.filter(patient__isnull=False).values(person=_PERSON)
-    opened = _grants(principal, rights).filter(patient__isnull=False).values(person=_PERSON)
-    deleted = DeletedStudy.objects.alias(person=_PERSON).filter(person__in=closed).exclude(person__in=opened)
+    closed = closing.filter(patient__isnull=False).values(person=PERSON)
+    opened = _grants(principal, rights).filter(patient__isnull=False).values(person=PERSON)
+    deleted = DeletedStudy.objects.alias(person=PERSON).filter(person__in=closed).exclude(person__in=opened)
     return by_uid.union(deleted.values("study_instance_uid"))
 
 
@@ -75,15 +73,20 @@ def _open_to(grants: QuerySet[Grant], *, told: bool) -> Q:
 
 
 def _marked(marks: QuerySet[Restriction]) -> Q:
+    """What was closed under an identifier that a merge retired stays so: the whole person is."""
     by_uid = marks.filter(patient__isnull=True).values("study_instance_uid")
-    persons = marks.filter(patient__isnull=False).values(person=_PERSON)
+    persons = marks.filter(patient__isnull=False).values(person=PERSON)
     return Q(study_instance_uid__in=by_uid) | Q(patient__in=persons)
 
 
 def _opened_by(grants: QuerySet[Grant]) -> Q:
-    """By grants of the study or its patient; those of single series open nothing that is closed."""
+    """By grants of the study or its patient; those of single series open nothing that is closed.
+
+    A share link whose patient a merge has made another one, who may have been closed before, opens nothing of theirs.
+    """
     by_study = grants.filter(study__isnull=False).values("study")
-    of_patients = grants.filter(patient__isnull=False).values("patient")
+    of_person = Q(link__isnull=True) | Q(patient__merged_into__isnull=True)
+    of_patients = grants.filter(of_person, patient__isnull=False).values(person=PERSON)
     return Q(pk__in=by_study) | Q(patient__in=of_patients)
 
 

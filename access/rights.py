@@ -24,9 +24,22 @@ OPENS: Final[Mapping[str, frozenset[Right]]] = MappingProxyType(
         Permission.SEARCH: frozenset({Right.VIEW}),
         Permission.RETRIEVE: frozenset({Right.VIEW}),
         Permission.OBJECTS: frozenset({Right.VIEW}),
+        Permission.READ_REPORTS: frozenset({Right.VIEW}),
+        Permission.WORKITEMS_READ: frozenset({Right.VIEW}),
+        Permission.WORKITEMS_PERFORM: frozenset({Right.VIEW}),
+        Permission.WORKITEMS_MANAGE: frozenset({Right.VIEW}),
         Permission.EXPORT: frozenset({Right.DOWNLOAD}),
         Permission.STORE: frozenset({Right.ANNOTATE, Right.UPLOAD}),
         Permission.ANNOTATE: frozenset({Right.ANNOTATE, Right.UPLOAD}),
+    }
+)
+# What no share link opens: who makes one of images has not been asked about what was said of them, or is to be done.
+NOT_OF_LINKS: Final = frozenset(
+    {
+        Permission.READ_REPORTS,
+        Permission.WORKITEMS_READ,
+        Permission.WORKITEMS_PERFORM,
+        Permission.WORKITEMS_MANAGE,
     }
 )
 OF_LINKS: Final = (Right.VIEW, Right.DOWNLOAD, Right.ANNOTATE, Right.UPLOAD)

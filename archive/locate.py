@@ -12,6 +12,7 @@ from archive.located import Held as Held
 from archive.located import Located as Located
 from archive.located import LocatedSeries as LocatedSeries
 from archive.located import patient_ids as patient_ids
+from archive.located_rows import whole_look_up as whole_look_up
 from archive.models import Instance, QualityFinding, Series, Study
 from archive.study_scope import ReadyScope, StudyScope
 

@@ -9,11 +9,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 from uuid import uuid4
 
 import orjson
 from django.conf import settings
 from django.db import transaction
+from django.dispatch import Signal
 from isal import igzip, isal_zlib
 
 from archive.corrections import OF_STUDY, as_stored, corrected_text, correction_in
@@ -23,11 +25,15 @@ from archive.models import Instance, MetadataFragment, Series, SeriesDocument
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from archive.payload import StoredSource
+from archive.told_changes import tell
 from audit.prepared import PreparedSql
 from dicom.errors import DicomError
 from dicom.part10 import BULKDATA_ROOT, parse
 
 log = logging.getLogger("archive.metadata")
+
+# Sent by a worker after images of a series have come, or it is corrected: ``series`` is its primary key.
+series_prepared: Final = Signal()
 
 _URI = b'"BulkDataURI":"'
 _SEPARATOR = b",\n"
@@ -65,6 +71,7 @@ def prepare(subject: str) -> None:
     except Series.DoesNotExist:
         return
     _current(series)
+    series_prepared.send(sender=Series, series=series.pk)
 
 
 def ready_tag(found: Sequence[LocatedSeries], root: str) -> str | None:
@@ -267,6 +274,8 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
         won = present == (old.object_key if old else None)
         if won:
             row.save(force_insert=present is None, force_update=present is not None)
+            if old is not None and old.corrected != row.corrected:
+                tell([series])
             MetadataFragment.objects.filter(pk__in=[pk for pk, _, _ in fragments]).delete()
     stale = key if not won else (old.object_key if old else None)
     if stale:

@@ -24,6 +24,8 @@ EXTENDED_REFRESH = "extended_refresh"
 EXTENDED_REMOVAL = "extended_removal"
 AT_REST = "at_rest"
 RECONCILE = "reconcile"
+STRANGERS = "strangers"
+STUDY_COMPLETE = "study_complete"
 
 # What the task that runs an entry is called.
 RUN_OUTBOX_ENTRY = "archive.run_outbox_entry"

@@ -1,15 +1,20 @@
 """Who the studies are of: patients with their identifiers, links between them, and what was corrected."""
 
+from typing import Final
+
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from archive.search_indexes import text_orders, trigrams
 
 
 def _text(**options: object) -> "models.TextField[str, str]":
     return models.TextField(db_collation="C", blank=True, default="", **options)  # type: ignore[arg-type]
+
+# Of a row with a ``patient``: the key of the person whom that identifier names by now.
+PERSON: Final = Coalesce("patient__merged_into", "patient")
 
 
 class Standing(models.TextChoices):

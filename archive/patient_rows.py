@@ -17,12 +17,30 @@ from archive.models import AttributeOverride, Patient, Series, Study
 from archive.outbox import Wish
 from archive.patient_facts import Identifier, Moment, PatientRefusal, PatientRefused
 from archive.patient_models import Standing
+from archive.prepared_rows import PreparedRows, insert, update
+from audit.prepared import PreparedSql
 
 Key = tuple[str, str]
 # How long a message waits for another one about the same patient.
 LOCK_SECONDS = 10
 
-_LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+_LOCK = PreparedSql(
+    "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key"
+)
+# Those of these identifiers, and whom they name.
+_NAMED = PreparedRows(
+    Patient,
+    "WHERE id IN (SELECT unnest(ARRAY[id, merged_into_id]) FROM archive_patient WHERE unidentified_study_uid = '' AND "
+    "(patient_id, issuer_of_patient_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))) "
+    "ORDER BY patient_id, issuer_of_patient_id, unidentified_study_uid FOR UPDATE",
+)
+_BY_PK = PreparedRows(
+    Patient,
+    "WHERE id = ANY(%s) ORDER BY patient_id, issuer_of_patient_id, unidentified_study_uid FOR UPDATE",
+)
+_STUDIES = PreparedSql(
+    "SELECT id, original_patient_id FROM archive_study WHERE patient_id = %s ORDER BY study_instance_uid FOR UPDATE"
+)
 
 
 def lock(identifiers: Iterable[Identifier]) -> None:
@@ -31,9 +49,8 @@ def lock(identifiers: Iterable[Identifier]) -> None:
     Raises ``PatientRefused`` (busy) after ``LOCK_SECONDS``; the transaction is lost by then.
     """
     numbers = sorted({_number(identifier.key) for identifier in identifiers})
-    with _patience(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_SECONDS}s"])
-        cursor.execute(_LOCK, [numbers])
+    with _patience():
+        _LOCK.rows([f"{LOCK_SECONDS}s", numbers])
 
 
 @contextmanager
@@ -54,21 +71,18 @@ def _number(key: Key) -> int:
 def locked(identifiers: Iterable[Identifier]) -> dict[Key, Patient]:
     """The rows of those identifiers that are known, locked, as are the patients they name."""
     keys = {identifier.key for identifier in identifiers}
-    named = Patient.objects.filter(patient_id__in=[value for value, _ in keys], unidentified_study_uid="")
-    pks = {pk for row in named if _key(row) in keys for pk in (row.pk, row.person)}
-    rows = lock_rows(pks)
-    while strangers := {row.person for row in rows.values()} - pks:
+    with _patience():
+        rows = {row.pk: row for row in _NAMED([value for value, _ in keys], [issuer for _, issuer in keys])}
+    while strangers := {row.person for row in rows.values()} - rows.keys():
         # Somebody merged the patient while this waited for its row.
-        pks |= strangers
-        rows = lock_rows(pks)
+        rows = lock_rows(rows.keys() | strangers)
     return {_key(row): row for row in rows.values() if _key(row) in keys}
 
 
 def lock_rows(pks: Iterable[int]) -> dict[int, Patient]:
     """These rows by primary key, locked in the order of their identifiers."""
-    rows = Patient.objects.select_for_update().filter(pk__in=list(pks))
     with _patience():
-        return {row.pk: row for row in rows.order_by("patient_id", "issuer_of_patient_id", "unidentified_study_uid")}
+        return {row.pk: row for row in _BY_PK(list(pks))}
 
 
 def leading(row: Patient) -> Patient:
@@ -115,7 +129,7 @@ def point(row: Patient, patient: Patient | None, standing: Standing, reason: str
     """Make an identifier name ``patient``, ``None`` for that it leads by itself again; those it led go along."""
     old = row.merged_into_id
     row.merged_into, row.standing = patient, standing
-    row.save(update_fields=["merged_into", "standing"])
+    update(row, "merged_into", "standing")
     if patient is not None:
         Patient.objects.filter(merged_into=row).update(merged_into=patient)
     note(row, {"merged_into": (str(old or ""), str(patient.pk if patient else ""))}, reason, moment)
@@ -141,13 +155,14 @@ def came_under(studies: Sequence[int], patient: Patient, alias: Patient) -> None
 
 def locked_studies(patient: Patient, original: Patient | None = None) -> list[int]:
     """The studies of a locked patient, locked as a Store locks them; only those that came under ``original``."""
-    rows = Study.objects.select_for_update().filter(patient=patient).order_by("study_instance_uid")
-    found = rows.values_list("pk", "original_patient_id")
+    found = _STUDIES.rows([patient.pk])
     return [pk for pk, came_as in found if original is None or (came_as or patient.pk) == original.pk]
 
 
 def refresh(studies: Sequence[int]) -> None:
     """What is prepared of locked studies is made again: their answers now, their metadata documents by a worker."""
+    if not studies:
+        return
     for pk in studies:
         recount_study(pk)
     series = list(Series.objects.filter(study__in=studies).order_by("pk").values_list("pk", flat=True))
@@ -164,8 +179,8 @@ def look_for_orders(patient: Patient) -> None:
 
 def note(row: Patient, changes: dict[str, tuple[str, str]], reason: str, moment: Moment) -> None:
     """Keep what was changed, from what to what, and by whom."""
-    AttributeOverride.objects.bulk_create(
-        AttributeOverride(
+    for keyword, (old, new) in changes.items():
+        override = AttributeOverride(
             level="patient",
             uid=str(row.pk),
             keyword=keyword,
@@ -175,5 +190,4 @@ def note(row: Patient, changes: dict[str, tuple[str, str]], reason: str, moment:
             made_by=moment.actor,
             source_message=moment.message,
         )
-        for keyword, (old, new) in changes.items()
-    )
+        insert(override)

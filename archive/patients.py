@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from django.utils import timezone
 
 from archive import patient_rows as rows
+from archive import strangers
 from archive.models import Patient, PatientLink
 from archive.names import name_key
 from archive.patient_facts import (
@@ -22,11 +23,13 @@ from archive.patient_facts import (
 )
 from archive.patient_models import Standing
 from archive.patient_rows import lock
+from archive.prepared_rows import update
 
 __all__ = ["apply", "change_identifier", "link", "lock", "merge", "move_identifier", "restore_identifier", "unlink"]
 
 # LO (PS3.5 6.2)
 _LONGEST = 64
+_WRITTEN = ("patient_name", "patient_name_key", "patient_birth_date", "patient_sex", "told", "event_at", "corrected_at")
 # DICOM keyword -> column
 _COLUMNS = {
     "PatientName": "patient_name",
@@ -85,6 +88,7 @@ def merge(prior: Identifier, surviving: PatientFacts, moment: Moment) -> Patient
     survivor = rows.lock_rows([applied.patient])[applied.patient]
     if row is None:
         rows.add(prior, moment, survivor, Standing.MERGED)
+        strangers.wish_for(survivor)
         return applied
     if row.person == survivor.pk:
         if row.standing in (Standing.OTHER, Standing.UNQUALIFIED):
@@ -260,7 +264,7 @@ def _update(patient: Patient, facts: PatientFacts, moment: Moment, *, stale: boo
         patient.event_at = moment.at
     if changes or newly:
         patient.corrected_at = timezone.now()
-    patient.save()
+    update(patient, *_WRITTEN)
     if changes:
         rows.note(patient, changes, "update", moment)
     return frozenset(changes) | newly
@@ -271,6 +275,7 @@ def _regrouped(patient: Patient) -> None:
     patient.corrected_at = timezone.now()
     patient.save(update_fields=["corrected_at"])
     rows.look_for_orders(patient)
+    strangers.wish_for(patient)
 
 
 def _hand_over(row: Patient, target: Patient | None, standing: Standing, moment: Moment) -> int:

@@ -7,7 +7,17 @@ from collections.abc import Callable
 
 from celery import shared_task
 
-from archive import at_rest, extended_refresh, extended_reindex, extended_tags, metadata, outbox, sweep, thumbnail_task
+from archive import (
+    at_rest,
+    extended_refresh,
+    extended_reindex,
+    extended_tags,
+    metadata,
+    outbox,
+    strangers,
+    sweep,
+    thumbnail_task,
+)
 
 TASKS: dict[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
@@ -17,6 +27,7 @@ TASKS: dict[str, Callable[[str], None]] = {
     outbox.EXTENDED_REFRESH: extended_refresh.refresh,
     outbox.EXTENDED_REMOVAL: extended_tags.remove_values,
     outbox.AT_REST: at_rest.transcode_series,
+    outbox.STRANGERS: strangers.acquaint,
 }
 
 

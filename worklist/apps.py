@@ -9,8 +9,11 @@ class WorklistConfig(AppConfig):
     name = "worklist"
 
     def ready(self) -> None:
-        """The workers learn to look for the orders of what was stored."""
-        from archive import outbox, tasks
+        """The workers learn to look for the orders of what was stored, and whether these are complete."""
+        from archive import metadata, outbox, tasks
+        from worklist import completion
         from worklist.reconcile import reconcile
 
         tasks.TASKS[outbox.RECONCILE] = reconcile
+        tasks.TASKS[completion.COMPLETE] = completion.complete_study
+        metadata.series_prepared.connect(completion.series_prepared)

@@ -7,7 +7,7 @@ from typing import Final
 from django.db.models import Q, QuerySet
 
 from archive.models import Patient, RequestAttributes, Series, Study
-from worklist.models import OrderStatus, Outcome, RequestedProcedure
+from worklist.models import OrderStatus, Outcome, PerformedProcedureStep, RequestedProcedure
 from worklist.persons import orders_of
 
 # Orders that nobody works on any more are found by the Study Instance UID alone.
@@ -21,6 +21,7 @@ class Found:
 
     ``same``: the orders are of the study's patient. ``unqualified``: they are, but the study's objects do not say whose
     identifier they carry, so that the study becomes that of ``patient``. ``unknown``: the objects name no patient.
+    ``wrong_entry``: the modality says that the wrong worklist entry was picked for it.
     """
 
     procedures: tuple[RequestedProcedure, ...]
@@ -30,10 +31,12 @@ class Found:
     same: bool
     unqualified: bool
     unknown: bool
+    wrong_entry: bool
 
 
 # In this order; the first that is true counts.
 RULES: Final[Sequence[tuple[Callable[[Found], bool], Outcome]]] = (
+    (lambda found: found.wrong_entry, Outcome.WRONG_ENTRY),
     (lambda found: not found.procedures, Outcome.UNSCHEDULED),
     (lambda found: found.groups > 1, Outcome.AMBIGUOUS),
     (lambda found: found.same or found.unqualified, Outcome.LINKED),
@@ -99,10 +102,13 @@ def _groups(procedures: Sequence[RequestedProcedure]) -> int:
 def _compared(study: Study, procedures: list[RequestedProcedure], method: str, groups: int) -> Found:
     patient, own = (procedures[0].order.patient if procedures else None), study.patient
     person = patient.person if patient else None
-    values = _values(person) if person is not None else set()
+    values = identifiers_of(person) if person is not None else set()
     named = own.patient_id, own.issuer_of_patient_id
     # Who says no issuer may mean this one: the study names the order, and the value is the same.
     unqualified = bool(named[0]) and not named[1] and named[0] in {value for value, _ in values}
+    wrong = PerformedProcedureStep.objects.filter(
+        wrong_entry=True, study_instance_uids__contains=[study.study_instance_uid]
+    )
     return Found(
         procedures=tuple(procedures),
         method=method,
@@ -111,9 +117,11 @@ def _compared(study: Study, procedures: list[RequestedProcedure], method: str, g
         same=person == own.pk or (named[0], "") in values,
         unqualified=unqualified and person != own.pk,
         unknown=not own.patient_id,
+        wrong_entry=wrong.exists(),
     )
 
 
-def _values(person: int) -> set[tuple[str, str]]:
+def identifiers_of(person: int) -> set[tuple[str, str]]:
+    """Every identifier of a patient, as value and issuer."""
     rows = Patient.objects.filter(Q(pk=person) | Q(merged_into=person)).exclude(patient_id="")
     return set(rows.values_list("patient_id", "issuer_of_patient_id"))

@@ -4,6 +4,7 @@
 """
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models.functions import Now
 
@@ -58,6 +59,15 @@ class Outcome(models.TextChoices):
     CONFLICT = "CONFLICT", "matches an order of another patient"
     AMBIGUOUS = "AMBIGUOUS", "several orders could be meant"
     UNSCHEDULED = "UNSCHEDULED", "no order is known"
+    WRONG_ENTRY = "WRONG_ENTRY", "the wrong worklist entry was picked"
+
+
+class PerformedStatus(models.TextChoices):
+    """The states of a performed procedure step (0040,0252)."""
+
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
 
 
 class Visit(models.Model):
@@ -159,6 +169,30 @@ class ScheduledProcedureStep(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["procedure", "step_id"], name="step_identity")]
         indexes = [models.Index(fields=["start_date", "start_time", "id"], name="step_start")]
+
+
+class PerformedProcedureStep(models.Model):
+    """What a modality says that it did (PS3.4 F.7.2): ``data_set`` is its DICOM JSON, as it was given.
+
+    ``steps`` are those of the worklist that it answers; none where nothing was scheduled. ``wrong_entry``: it was
+    discontinued because the wrong worklist entry had been picked, so that only a person links its studies.
+    """
+
+    mpps_uid = models.TextField(db_collation="C", unique=True)
+    steps = models.ManyToManyField(ScheduledProcedureStep, related_name="performed")
+    study_instance_uids = ArrayField(models.TextField(), default=list)
+    data_set = models.JSONField()
+    status = models.TextField(choices=PerformedStatus, default=PerformedStatus.IN_PROGRESS)
+    wrong_entry = models.BooleanField(default=False)
+    # The immutable id of the modality, or of the person, who says so.
+    made_by = _text()
+    created_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        indexes = [
+            GinIndex(fields=["study_instance_uids"], name="performed_study", condition=models.Q(wrong_entry=True)),
+        ]
 
 
 class StudyOrderLink(models.Model):

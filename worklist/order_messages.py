@@ -7,7 +7,8 @@
 | A24, A37 | ``archive.patients.link(one, other, moment)``, ``unlink(...)`` | ``PatientRefused`` |
 | A43 | ``archive.patients.move_identifier(identifier, to, moment) -> PatientApplied`` | ``PatientRefused`` |
 | A47 | ``archive.patients.change_identifier(old, new, moment) -> PatientApplied`` | ``PatientRefused`` |
-| PV1 | ``worklist.visits.apply(patient, facts, effect, moment) -> int`` (the visit) | nothing |
+| PV1 | ``worklist.visits.apply(patient, facts, effect, moment) -> int`` (the visit) | ``VisitRefused`` |
+| MRG-3 | ``worklist.visits.renumber(patient, old, new, moment) -> bool`` | ``VisitRefused`` |
 | ORC, OBR | ``worklist.orders.apply(patient, facts, control, status, moment) -> OrderApplied`` | ``OrderRefused`` |
 
 Each runs in the caller's transaction. ``archive.patients.lock(identifiers)`` comes first, with all identifiers of the
@@ -42,11 +43,11 @@ __all__ = [
     "PatientRefusal",
     "PatientRefused",
     "ProcedureFacts",
-    "ReportFacts",
     "StepFacts",
     "Told",
     "VisitEffect",
     "VisitFacts",
+    "VisitRefused",
 ]
 
 
@@ -96,6 +97,10 @@ class VisitFacts:
     ambulatory: Told = None
     admitted: Told = None  # DT
     pregnant: bool = False
+
+
+class VisitRefused(Exception):
+    """A visit is not changed: its number is known as that of another patient's. The text names no patient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,24 +158,6 @@ class OrderFacts:
     replaces: tuple[EntityIdentifier, ...] = ()
     parent: EntityIdentifier | None = None
     missing_study_uid: str = "accession_based"  # or "generate", "reject"
-
-
-@dataclass(frozen=True, slots=True)
-class ReportFacts:
-    """A report (ORU, MDM) for the room that keeps reports: which studies and orders it names, its status and parts.
-
-    ``status`` is that of OBR-25 (table 0123). ``sections`` are pairs of a LOINC code and a text.
-    """
-
-    status: str
-    study_instance_uids: tuple[str, ...] = ()
-    accessions: tuple[EntityIdentifier, ...] = ()
-    placer: EntityIdentifier | None = None
-    filler: EntityIdentifier | None = None
-    sections: tuple[tuple[str, str], ...] = ()
-    pdf: bytes | None = None
-    signed_by: str = ""
-    signed_at: str = ""  # DT
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,12 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from uuid import UUID, uuid4, uuid5
 
-from django.db import connection
-
 from archive.names import name_key
 from archive.patient_facts import Moment
+from archive.prepared_rows import PreparedRows, insert, update
+from audit.prepared import PreparedSql
 from dicom.uids import is_uid
-from worklist.models import Order, RequestedProcedure, ScheduledProcedureStep, Visit
+from worklist.models import Order, RequestedProcedure, ScheduledProcedureStep
 from worklist.order_messages import (
     Code,
     EntityIdentifier,
@@ -26,6 +26,20 @@ _LONGEST_ACCESSION = 16
 _LONGEST_NUMBER = 64
 # The name space of Study Instance UIDs that are derived from accession numbers.
 _STUDIES = UUID("6a1d4d0e-7d0f-5a57-8a5b-6f2c1f2f9a10")
+_LOCK = PreparedSql("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key")
+_NUMBERED = PreparedRows(
+    Order,
+    "WHERE (filler_number = %s AND filler_issuer = %s AND filler_number <> '') "
+    "OR (placer_number = %s AND placer_issuer = %s) ORDER BY id FOR UPDATE",
+)
+_PROCEDURES = PreparedRows(RequestedProcedure, "WHERE order_id = %s ORDER BY id FOR UPDATE")
+# The visit of this number, if it is one of the order's patient.
+_VISIT = PreparedSql(
+    "SELECT v.id FROM worklist_visit v JOIN archive_patient p ON p.id = v.patient_id"
+    " WHERE v.number = %s AND v.number <> '' AND v.issuer = %s AND COALESCE(p.merged_into_id, p.id)"
+    " = (SELECT COALESCE(merged_into_id, id) FROM archive_patient WHERE id = %s)"
+)
+_STEPS = PreparedRows(ScheduledProcedureStep, "WHERE procedure_id = %s ORDER BY id FOR UPDATE")
 _TOLD_OF_STEP = (
     "modality",
     "station_name",
@@ -36,6 +50,12 @@ _TOLD_OF_STEP = (
 )
 
 
+_WRITTEN_OF_STEP = (
+    *_TOLD_OF_STEP,
+    *("performing_physician_name", "performing_physician_name_key", "station_ae_titles", "protocol_codes"),
+)
+
+
 def lock_numbers(facts: OrderFacts) -> None:
     """Wait until no other message about these order numbers is at work; the patient's lock is held already."""
     named = {f"{kind}\0{number.value}\0{number.issuer}" for kind, number in _numbers(facts)}
@@ -43,8 +63,7 @@ def lock_numbers(facts: OrderFacts) -> None:
         int.from_bytes(hashlib.blake2b(f"order\0{name}".encode(), digest_size=8).digest(), signed=True)
         for name in named
     )
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(key) FROM unnest(%s::bigint[]) AS key", [keys])
+    _LOCK.rows([keys])
 
 
 def _numbers(facts: OrderFacts) -> list[tuple[str, EntityIdentifier]]:
@@ -73,9 +92,10 @@ def find(facts: OrderFacts) -> Order | None:
     if not numbers:
         raise OrderRefused(OrderRefusal.NO_ORDER_NUMBER, "neither the placer's nor the filler's order number is there")
     filler, placer = numbers.get("filler"), numbers.get("placer")
-    orders = Order.objects.select_for_update().order_by("pk")
-    by_filler = orders.filter(filler_number=filler.value, filler_issuer=filler.issuer).first() if filler else None
-    by_placer = list(orders.filter(placer_number=placer.value, placer_issuer=placer.issuer)) if placer else []
+    keys = [(each.value, each.issuer) if each else (None, None) for each in (filler, placer)]
+    known = _NUMBERED(*keys[0], *keys[1])
+    by_filler = next((order for order in known if (order.filler_number, order.filler_issuer) == keys[0]), None)
+    by_placer = [order for order in known if (order.placer_number, order.placer_issuer) == keys[1]]
     if by_filler is not None:
         if placer and by_filler.placer_number and by_filler not in by_placer and by_placer:
             raise OrderRefused(OrderRefusal.AMBIGUOUS_ORDER, "ORC-2 and ORC-3 name different orders")
@@ -114,7 +134,8 @@ def write(order: Order, facts: OrderFacts) -> None:
         if (value := getattr(facts, told)) is not None:
             setattr(order, column, value)
     if facts.visit is not None and facts.visit.value:
-        order.visit = Visit.objects.filter(number=facts.visit.value, issuer=facts.visit.issuer).first() or order.visit
+        known = _VISIT.row([facts.visit.value, facts.visit.issuer, order.patient_id])
+        order.visit_id = known[0] if known else order.visit_id
     further = order.attributes | dict(facts.attributes)
     order.attributes = {keyword: value for keyword, value in further.items() if value}
 
@@ -150,15 +171,19 @@ def _write_procedure(order: Order, facts: ProcedureFacts, of: OrderFacts, moment
     row.study_instance_uid = uid or row.study_instance_uid
     row.code = _coded([facts.code])[0] if facts.code is not None else row.code
     row.description = row.description if facts.description is None else facts.description
-    row.save()
-    known = {step.step_id: step for step in row.steps.select_for_update().order_by("pk")}
+    new = row.pk is None
+    if new:
+        insert(row)
+    else:
+        update(row, "study_instance_uid", "code", "description")
+    known = {} if new else {step.step_id: step for step in _STEPS(row.pk)}
     for place, step in enumerate(facts.steps or (() if known else (StepFacts(),))):
         _write_step(row, known, step, place, moment)
 
 
 def _procedure(order: Order, procedure_id: str, uid: str | None) -> RequestedProcedure | None:
     """The procedure meant: by its id, else by its study, else the only one there is."""
-    rows = list(order.procedures.select_for_update().order_by("pk"))
+    rows = _PROCEDURES(order.pk)
     if procedure_id:
         return next((row for row in rows if row.procedure_id == procedure_id), None)
     if uid:
@@ -197,9 +222,11 @@ def _write_step(
         step.performing_physician_name_key = name_key(facts.performing_physician)
     step.station_ae_titles = list(facts.station_ae_titles) or step.station_ae_titles
     step.protocol_codes = _coded(facts.protocol_codes) or step.protocol_codes
-    step.save()
     if new:
+        insert(step)
         born(step, moment)
+    else:
+        update(step, *_WRITTEN_OF_STEP)
 
 
 def _coded(codes: Sequence[Code | None]) -> list[list[str]]:

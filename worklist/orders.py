@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 from django.utils import timezone
 
-from archive.models import Patient
 from archive.patient_facts import Moment
 from worklist.models import Order, OrderStatus, ScheduledProcedureStep, StepStatus, StudyOrderLink
 from worklist.order_matrix import Effect, effect_of
@@ -24,18 +23,18 @@ def apply(patient: int, facts: OrderFacts, control: str, status: str, moment: Mo
     effect = effect_of(control, status)
     lock_numbers(facts)
     order = find(facts)
-    if order is not None and person_of(order.patient_id) != patient:
+    if order is not None and order.patient_id != patient and person_of(order.patient_id) != patient:
         raise OrderRefused(OrderRefusal.ANOTHER_PATIENTS, "the order is known as that of another patient")
     if order is None and effect not in _CREATING:
         raise OrderRefused(OrderRefusal.UNKNOWN_ORDER, "no order has this number")
     created = order is None
     if order is None:
-        order = Order(patient=Patient.objects.get(pk=patient), source_message=moment.message)
+        order = Order(patient_id=patient, source_message=moment.message)
     try:
         cancelled_with_images = _EFFECTS[effect](order, facts, moment)
     except IllegalMove as error:
         raise OrderRefused(OrderRefusal.ILLEGAL_MOVE, str(error)) from error
-    wish_for(order)
+    wish_for(order, patient)
     return OrderApplied(order.pk, order.status, created, cancelled_with_images)
 
 

@@ -12,8 +12,10 @@ from archive import patient_rows
 from archive.errors import Conflict, NotFound
 from archive.locate import within
 from archive.models import Patient, Study
+from archive.patient_facts import Moment
+from worklist import completion
 from worklist.models import Outcome, Reconciliation, RequestedProcedure, StudyOrderLink
-from worklist.reconcile import hide, wish
+from worklist.reconcile import begin, hide, wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ def settle(study_instance_uid: str, procedures: Sequence[int], by: str) -> None:
             },
         )
         hide(study, hidden=False)
+        for procedure in chosen:
+            begin(study, procedure, Moment(timezone.now(), by))
+        if chosen:
+            completion.look(study)
 
 
 def reopen(study_instance_uid: str) -> None:

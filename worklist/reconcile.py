@@ -6,16 +6,18 @@ first. What is wrong is hidden, what is unclear or unknown stays readable and wa
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from archive import outbox, patient_rows
 from archive.models import Instance, Patient, RequestAttributes, Series, Study
 from archive.outbox import Wish
 from archive.patient_facts import Moment
+from archive.told_changes import tell
+from audit.prepared import PreparedSql
+from worklist import completion, progress
 from worklist.matching import Found, find, judge, suggestions
 from worklist.models import (
     Order,
@@ -24,31 +26,33 @@ from worklist.models import (
     Reconciliation,
     RequestedProcedure,
     ScheduledProcedureStep,
-    StepStatus,
     StudyOrderLink,
 )
-from worklist.states import may, transition
 
 # For so long an order may come after the images (and so long as it has been open already is waited in between).
 RETRIED_FOR: Final = timedelta(days=30)
 FIRST_RETRY: Final = timedelta(minutes=1)
 _ACTOR: Final = "archive"
-_NOT_BEGUN: Final = (OrderStatus.REQUESTED, OrderStatus.SCHEDULED, OrderStatus.ARRIVED)
+# The studies that an order may be about; each way to them is an index look-up.
+_ABOUT: Final = PreparedSql("""
+    SELECT id FROM archive_study WHERE study_instance_uid IN (
+        SELECT study_instance_uid FROM worklist_requestedprocedure WHERE order_id = %s)
+    UNION SELECT link.study_id FROM worklist_studyorderlink AS link
+        JOIN worklist_requestedprocedure AS procedure ON procedure.id = link.procedure_id WHERE procedure.order_id = %s
+    UNION SELECT study.id FROM archive_study AS study JOIN worklist_reconciliation AS found ON found.study_id = study.id
+        WHERE study.patient_id = %s AND found.outcome = 'UNSCHEDULED'
+    UNION SELECT id FROM archive_study WHERE accession_number = %s AND accession_number <> ''
+    UNION SELECT series.study_id FROM archive_requestattributes AS request
+        JOIN archive_series AS series ON series.id = request.series_id
+        WHERE request.accession_number = %s AND request.accession_number <> ''
+""")
+# What nobody is to read before somebody has looked.
+_HIDDEN: Final = (Outcome.CONFLICT, Outcome.WRONG_ENTRY)
 
 
-def wish_for(order: Order) -> None:
-    """Have the studies looked at that an order may be about; each way to them is an index look-up."""
-    person = Patient.objects.get(pk=order.patient_id).person
-    uids = list(order.procedures.values_list("study_instance_uid", flat=True))
-    ways: list[QuerySet[Any, Any]] = [
-        StudyOrderLink.objects.filter(procedure__order=order).values("study"),
-        Reconciliation.objects.filter(outcome=Outcome.UNSCHEDULED, study__patient=person).values("study"),
-    ]
-    if number := order.accession_number:
-        ways.append(Study.objects.filter(accession_number=number).values("pk"))
-        ways.append(RequestAttributes.objects.filter(accession_number=number).values("series__study"))
-    found = Study.objects.filter(study_instance_uid__in=uids).values("pk").union(*ways)
-    wish(row["pk"] for row in found)
+def wish_for(order: Order, person: int) -> None:
+    """Have the studies looked at that an order of this patient may be about."""
+    wish(pk for (pk,) in _ABOUT.rows([order.pk, order.pk, person, *[order.accession_number] * 2]))
 
 
 def wish(studies: Iterable[int]) -> None:
@@ -108,8 +112,10 @@ def _follow(study: Study, found: Found, outcome: Outcome) -> None:
         patient_rows.refresh([study.pk])
     for procedure in linked:
         StudyOrderLink.objects.get_or_create(study=study, procedure=procedure, defaults={"method": found.method})
-        _begin(study, procedure, moment)
-    hide(study, hidden=outcome is Outcome.CONFLICT)
+        begin(study, procedure, moment)
+    if linked:
+        completion.look(study)
+    hide(study, hidden=outcome in _HIDDEN)
 
 
 def hide(study: Study, *, hidden: bool) -> None:
@@ -117,20 +123,19 @@ def hide(study: Study, *, hidden: bool) -> None:
     if study.quarantined != hidden:
         study.quarantined = hidden
         study.save(update_fields=["quarantined"])
+        if not hidden:
+            # Whoever was not shown it has read past the news of its objects.
+            tell(study.series.values_list("pk", flat=True))
 
 
-def _begin(study: Study, procedure: RequestedProcedure, moment: Moment) -> None:
+def begin(study: Study, procedure: RequestedProcedure, moment: Moment) -> None:
     """The order has images: it is STARTED with its steps for these modalities; cancelled before, it is flagged."""
     order = Order.objects.select_for_update().get(pk=procedure.order_id)
-    if order.status in _NOT_BEGUN:
-        transition(order, OrderStatus.STARTED, moment)
-    elif order.status == OrderStatus.CANCELED and not order.cancelled_with_images:
+    if order.status == OrderStatus.CANCELED and not order.cancelled_with_images:
         order.cancelled_with_images = True
         order.save(update_fields=["cancelled_with_images"])
     modalities = Series.objects.filter(study=study).values("modality")
     steps = ScheduledProcedureStep.objects.select_for_update(of=("self",)).filter(procedure=procedure)
     named = RequestAttributes.objects.filter(series__study=study).exclude(scheduled_procedure_step_id="")
     named_steps = steps.filter(step_id__in=named.values("scheduled_procedure_step_id"))
-    for step in named_steps or steps.filter(modality__in=modalities):
-        if may(step, StepStatus.STARTED):
-            transition(step, StepStatus.STARTED, moment)
+    progress.begin(order, named_steps or steps.filter(modality__in=modalities), moment)

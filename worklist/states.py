@@ -4,10 +4,24 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from archive.patient_facts import Moment
-from worklist.models import Order, OrderStatus, ScheduledProcedureStep, StateEvent, StepStatus, Visit, VisitStatus
+from django.db.models import Model
+from django.dispatch import Signal
 
-Stateful = Order | ScheduledProcedureStep | Visit
+from archive.patient_facts import Moment
+from archive.prepared_rows import insert, update
+from worklist.models import (
+    Order,
+    OrderStatus,
+    PerformedProcedureStep,
+    PerformedStatus,
+    ScheduledProcedureStep,
+    StateEvent,
+    StepStatus,
+    Visit,
+    VisitStatus,
+)
+
+Stateful = Order | ScheduledProcedureStep | Visit | PerformedProcedureStep
 Moves = Mapping[str, frozenset[str]]
 
 
@@ -20,14 +34,14 @@ def _moves(**after: str) -> Moves:
 
 
 _ENDS = "CANCELED DISCONTINUED HELD REPLACED"
-# state -> the states that may follow
+# state -> the states that may follow. STARTED goes back where the wrong entry of the worklist was picked.
 MACHINES: Final[Mapping[str, Moves]] = MappingProxyType(
     {
         "order": _moves(
             REQUESTED=f"SCHEDULED STARTED COMPLETED REPORTED {_ENDS}",
             SCHEDULED=f"ARRIVED STARTED COMPLETED REPORTED {_ENDS}",
             ARRIVED=f"SCHEDULED STARTED COMPLETED REPORTED {_ENDS}",
-            STARTED=f"COMPLETED REPORTED {_ENDS}",
+            STARTED=f"SCHEDULED COMPLETED REPORTED {_ENDS}",
             COMPLETED="REPORTED REPLACED",
             REPORTED="REPLACED",
             HELD="REQUESTED SCHEDULED ARRIVED STARTED CANCELED DISCONTINUED REPLACED",
@@ -39,7 +53,7 @@ MACHINES: Final[Mapping[str, Moves]] = MappingProxyType(
             SCHEDULED="ARRIVED READY STARTED COMPLETED CANCELED DISCONTINUED",
             ARRIVED="SCHEDULED READY STARTED COMPLETED CANCELED DISCONTINUED",
             READY="SCHEDULED ARRIVED STARTED COMPLETED CANCELED DISCONTINUED",
-            STARTED="DEPARTED COMPLETED CANCELED DISCONTINUED",
+            STARTED="SCHEDULED DEPARTED COMPLETED CANCELED DISCONTINUED",
             DEPARTED="COMPLETED DISCONTINUED",
             CANCELED="",
             DISCONTINUED="",
@@ -51,13 +65,22 @@ MACHINES: Final[Mapping[str, Moves]] = MappingProxyType(
             DISCHARGED="ACTIVE CANCELED",
             CANCELED="EXPECTED ACTIVE",
         ),
+        "performed step": _moves(**{"IN PROGRESS": "COMPLETED DISCONTINUED", "COMPLETED": "", "DISCONTINUED": ""}),
     }
 )
 FIRST: Final[Mapping[str, str]] = MappingProxyType(
-    {"order": OrderStatus.REQUESTED, "step": StepStatus.SCHEDULED, "visit": VisitStatus.EXPECTED}
+    {
+        "order": OrderStatus.REQUESTED,
+        "step": StepStatus.SCHEDULED,
+        "visit": VisitStatus.EXPECTED,
+        "performed step": PerformedStatus.IN_PROGRESS,
+    }
 )
+# Sent for each StateEvent, in the transaction that writes it and after it is written: ``row`` is what moved, ``event``
+# the StateEvent, ``moment`` who told it and when. A receiver that raises undoes the move.
+state_changed: Final = Signal()
 _MACHINE_OF: Final[Mapping[type[Stateful], str]] = MappingProxyType(
-    {Order: "order", ScheduledProcedureStep: "step", Visit: "visit"}
+    {Order: "order", ScheduledProcedureStep: "step", Visit: "visit", PerformedProcedureStep: "performed step"}
 )
 
 
@@ -66,14 +89,14 @@ def transition(row: Stateful, to: str, moment: Moment) -> bool:
 
     Raises ``IllegalMove``.
     """
-    machine, before = _MACHINE_OF[type(row)], str(row.status)
+    before = str(row.status)
     if to == before:
         return False
     if not may(row, to):
-        raise IllegalMove(f"{machine}: {before} is not followed by {to}")
+        raise IllegalMove(f"{_MACHINE_OF[type(row)]}: {before} is not followed by {to}")
     row.status = to
-    row.save(update_fields=["status"])
-    _event(machine, row.pk, before, to, moment)
+    update(row, "status")
+    note(_MACHINE_OF[type(row)], row, before, to, moment)
     return True
 
 
@@ -84,16 +107,19 @@ def may(row: Stateful, to: str) -> bool:
 
 def born(row: Stateful, moment: Moment) -> None:
     """A new row, in the first state of its machine."""
-    _event(_MACHINE_OF[type(row)], row.pk, "", str(row.status), moment)
+    note(_MACHINE_OF[type(row)], row, "", str(row.status), moment)
 
 
-def _event(machine: str, subject: int, before: str, after: str, moment: Moment) -> None:
-    StateEvent.objects.create(
+def note(machine: str, row: Model, before: str, after: str, moment: Moment) -> None:
+    """Write the event of a move; of a machine without a table the newest event is the state."""
+    event = StateEvent(
         machine=machine,
-        subject=subject,
+        subject=row.pk,
         before=before,
         after=str(after),
         actor=moment.actor,
         source_message=moment.message,
         happened_at=moment.at,
     )
+    insert(event)
+    state_changed.send(sender=type(row), row=row, event=event, moment=moment)

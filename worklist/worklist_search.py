@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from django.db.models import Q, QuerySet
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Lookup, Q, QuerySet
 
 from archive.errors import InvalidQuery
-from archive.matching import combined, condition, is_universal
+from archive.matching import combined, condition, has_wildcard, is_universal, pattern
 from archive.models import Patient
 from dicom.attributes import Attribute, Matching
-from worklist.models import OrderStatus, ScheduledProcedureStep, StepStatus
+from worklist.models import Order, OrderStatus, ScheduledProcedureStep, StepStatus
 from worklist.worklist_item import item
 
 # Nobody has to do anything about these any more, so that they are answered only to who asks for their status.
@@ -26,10 +27,36 @@ _SHOWN_ORDERS: Final = (
 _ORDER, _PATIENT = "procedure__order__", "person__"
 
 
+@ArrayField.register_lookup
+class ElementLike(Lookup):
+    """Some element of an array is ``LIKE`` the pattern."""
+
+    lookup_name = "element_like"
+    prepare_rhs = False
+
+    def as_sql(self, compiler, connection):  # type: ignore[no-untyped-def]
+        """The SQL of the comparison."""
+        left, params = self.process_lhs(compiler, connection)
+        return f"EXISTS (SELECT FROM unnest({left}) AS one WHERE one LIKE %s)", [*params, self.rhs]
+
+
 def _key(keyword: str, tag: str, vr: str, matching: Matching, column: str) -> Attribute:
     return Attribute(keyword, tag, vr, "instance", matching, column, True)
 
 
+# Of which sequence a key is, where it is not of the top level.
+SEQUENCE: Final = "ScheduledProcedureStepSequence"
+OF_STEPS: Final = frozenset(
+    {
+        "ScheduledStationAETitle",
+        "ScheduledProcedureStepStartDate",
+        "ScheduledProcedureStepStartTime",
+        "Modality",
+        "ScheduledPerformingPhysicianName",
+        "ScheduledProcedureStepID",
+        "ScheduledProcedureStepStatus",
+    }
+)
 # Matching keys (PS3.4 table K.6-1) by keyword, with the way to their columns; those of the Scheduled Procedure Step
 # Sequence and of the top level have different names.
 KEYS: Final[Mapping[str, Attribute]] = MappingProxyType(
@@ -75,13 +102,13 @@ class WorklistFound:
     truncated: bool
 
 
-def search(query: WorklistQuery) -> WorklistFound:
-    """The scheduled procedure steps that match. Raises ``InvalidQuery``.
+def search(query: WorklistQuery, orders: QuerySet[Order]) -> WorklistFound:
+    """The scheduled procedure steps of ``orders`` that match. Raises ``InvalidQuery``.
 
     Steps that came to an end are left out unless their status is asked for; so are orders on hold. A date and a time
     that are both ranges are one period (PS3.4 K.4.1.1.3.1). The queries are two, whatever the number of answers.
     """
-    rows = _matching(query).order_by("start_date", "start_time", "pk")
+    rows = _matching(query, orders).order_by("start_date", "start_time", "pk")
     related = rows.select_related("procedure__order__visit", "procedure__order__patient")
     found = list(related[query.offset : query.offset + query.limit + 1])
     persons = Patient.objects.in_bulk({row.procedure.order.patient.person for row in found})
@@ -89,12 +116,14 @@ def search(query: WorklistQuery) -> WorklistFound:
     return WorklistFound(items, truncated=len(found) > query.limit)
 
 
-def _matching(query: WorklistQuery) -> QuerySet[ScheduledProcedureStep]:
+def _matching(query: WorklistQuery, orders: QuerySet[Order]) -> QuerySet[ScheduledProcedureStep]:
     unknown = query.matches.keys() - KEYS.keys()
     if unknown:
         raise InvalidQuery(f"{min(unknown)} is no key of the worklist")
     asked = {keyword: text.strip() for keyword, text in query.matches.items() if not is_universal(text.strip())}
     rows = ScheduledProcedureStep.objects.filter(procedure__order__status__in=_SHOWN_ORDERS)
+    if orders.query.where:
+        rows = rows.filter(procedure__order__in=orders)
     if "ScheduledProcedureStepStatus" not in asked:
         rows = rows.exclude(status__in=_PAST)
     for keyword, special in _SPECIAL.items():
@@ -121,6 +150,8 @@ def _condition(key: Attribute, text: str, *, fuzzy: bool) -> Q:
 
 def _station(text: str) -> Q:
     """Any of the step's stations; AE titles are compared as they are."""
+    if has_wildcard(text):
+        return Q(station_ae_titles__element_like=pattern(text))
     return Q(station_ae_titles__contains=[text])
 
 

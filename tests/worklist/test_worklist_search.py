@@ -14,10 +14,16 @@ from archive import patients
 from archive.errors import InvalidQuery
 from archive.patient_facts import PatientFacts
 from tests.worklist.making import HEAD, UID, A, B, at, send
+from worklist.models import Order
 from worklist.order_messages import EntityIdentifier, OrderFacts, ProcedureFacts, StepFacts
-from worklist.worklist_search import KEYS, WorklistQuery, search
+from worklist.worklist_search import KEYS, WorklistFound, WorklistQuery
+from worklist.worklist_search import search as search_of
 
 pytestmark = pytest.mark.django_db
+
+
+def search(query: WorklistQuery) -> WorklistFound:
+    return search_of(query, Order.objects.all())
 
 
 def found(**matches: str) -> list[str]:
