@@ -138,7 +138,7 @@ def open_now(principal: Principal) -> list[OpenNow]:
     withheld = policy.withheld(principal, Permission.SEARCH)
     found = []
     for access in running_of(principal).select_related("patient"):
-        studies = visible.filter(patient=access.patient_id).select_related("patient").order_by("-study_date", "-id")
+        studies = visible.filter(patient=access.patient.person).select_related("patient").order_by("-study_date", "-id")
         rows = [study_row(study, withheld) for study in studies[:STUDIES_SHOWN]]
         found.append(
             OpenNow(

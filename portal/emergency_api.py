@@ -183,7 +183,7 @@ class OneEmergencyAccess(_EmergencyView):
 
 def _answer(access: EmergencyAccess) -> dict[str, Any]:
     running = EmergencyAccess.objects.active().filter(pk=access.pk).exists()
-    studies = access.patient.studies.order_by("-study_date", "-pk") if running else access.patient.studies.none()
+    studies = access.studies.order_by("-study_date", "-pk") if running else access.studies.none()
     return {
         "id": str(access.external_id),
         "state": "open" if running else "ended",

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from archive.models import Patient, Study
 from dicom.attributes import BY_KEYWORD
+from dicom.readable import date as date
+from dicom.readable import person_name as person_name
+from dicom.readable import time as time
+from portal.report_marks import MARKS, Mark
 
 # Modalities (PS3.3 C.7.3.1.1.1) whose instances have no picture of their own to show in a list
 NOT_PICTURED = frozenset(
@@ -30,10 +34,14 @@ class StudyRow:
     series: int
     instances: int
     pictured: bool
+    report: Mark | None = None
 
 
-def study_row(study: Study, withheld: frozenset[str] = frozenset()) -> StudyRow:
-    """The row of ``study``, whose patient is loaded, without the attributes ``withheld`` (by tag)."""
+def study_row(study: Study, withheld: frozenset[str] = frozenset(), report: str | None = None) -> StudyRow:
+    """The row of ``study``, whose patient is loaded, without the attributes ``withheld`` (by tag).
+
+    ``report`` is the status of its newest report, None where there is none to be read.
+    """
     return StudyRow(
         uid=study.study_instance_uid,
         patient=name_of(study.patient, withheld),
@@ -48,7 +56,13 @@ def study_row(study: Study, withheld: frozenset[str] = frozenset()) -> StudyRow:
         series=study.number_of_study_related_series,
         instances=study.number_of_study_related_instances,
         pictured=not NOT_PICTURED.issuperset(study.modalities_in_study),
+        report=mark_of(report),
     )
+
+
+def mark_of(status: str | None) -> Mark | None:
+    """What a status is shown as."""
+    return MARKS[status] if status is not None else None
 
 
 def name_of(patient: Patient, withheld: frozenset[str]) -> str:
@@ -59,21 +73,3 @@ def name_of(patient: Patient, withheld: frozenset[str]) -> str:
 def birth_of(patient: Patient, withheld: frozenset[str]) -> str:
     """The patient's birth date, in the same way."""
     return "" if _PATIENT_BIRTH_DATE in withheld else date(patient.patient_birth_date)
-
-
-def person_name(value: str) -> str:
-    """``Family, Given Middle`` of the first group of a person name that is filled (PS3.5 6.2.1.1)."""
-    group = next((group for group in value.split("\\")[0].split("=") if group.strip("^ ")), "")
-    family, _, rest = group.partition("^")
-    given = " ".join(part.strip() for part in rest.split("^")[:2] if part.strip())
-    return ", ".join(part for part in (family.strip(), given) if part)
-
-
-def date(value: str) -> str:
-    """``2024-01-31`` of a DA value; anything else as it is."""
-    return f"{value[:4]}-{value[4:6]}-{value[6:]}" if len(value) == 8 and value.isdigit() else value
-
-
-def time(value: str) -> str:
-    """``14:05`` of a TM value; "" for anything else."""
-    return f"{value[:2]}:{value[2:4]}" if value[:4].isdigit() and len(value) >= 4 else ""

@@ -29,6 +29,7 @@ from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
 from portal.emergency import open_now
 from portal.rows import PATIENT_NAME, StudyRow, study_row
+from reports.visible import statuses
 
 PAGE_SIZE = 25
 LAST_PAGE = 4_000
@@ -74,7 +75,7 @@ def study_list(request: HttpRequest) -> HttpResponse:
     visible = policy.visible_studies(principal, Permission.SEARCH)
     studies = matching(visible, asked, withheld) if valid else Study.objects.none()
     with bounded(statement_seconds=settings.PACS.limits.search_seconds):
-        page = one_page(studies, number, withheld)
+        page = one_page(studies, number, withheld, principal)
     record(
         [
             event(
@@ -128,13 +129,24 @@ def matching(
     return studies
 
 
-def one_page(studies: QuerySet[Study], number: int, withheld: frozenset[str] = frozenset()) -> Page:
-    """Page ``number`` from 1, newest study first, in one query, or two where studies can be reached in part."""
+def one_page(
+    studies: QuerySet[Study],
+    number: int,
+    withheld: frozenset[str] = frozenset(),
+    reader: Principal | None = None,
+) -> Page:
+    """Page ``number`` from 1, newest study first, in one query, or two where studies can be reached in part.
+
+    One more, if there are any reports, marks those studies that have one for the ``reader``.
+    """
     start = (number - 1) * PAGE_SIZE
     ordered = studies.select_related("patient").order_by("-study_date", "-study_time", "-id")
     found = list(ordered[start : start + PAGE_SIZE + 1])
     count_parts(found, studies)
-    return Page([study_row(study, withheld) for study in found[:PAGE_SIZE]], number, len(found) > PAGE_SIZE)
+    shown = found[:PAGE_SIZE]
+    reports = statuses(reader, [study.pk for study in shown]) if reader is not None else {}
+    rows = [study_row(study, withheld, reports.get(study.pk)) for study in shown]
+    return Page(rows, number, len(found) > PAGE_SIZE)
 
 
 def _shareable(principal: Principal, page: Page) -> frozenset[str]:

@@ -18,7 +18,8 @@ from archive.models import Series, Study
 from audit.kinds import REFUSED, SEARCH, Outcome
 from audit.record import record
 from dicom.uids import is_uid
-from portal.rows import study_row
+from portal.rows import mark_of, study_row
+from reports.visible import statuses
 
 SHOWN = 500
 
@@ -47,10 +48,7 @@ def study_page(request: HttpRequest, study: str) -> HttpResponse:
     found = scope.select_related("patient").filter(study_instance_uid=study).first() if is_uid(study) else None
     if found is None:
         raise Http404
-    series = Series.objects.filter(study=found)
-    opened = set(within(series, _images(principal), "study").values_list("pk", flat=True))
-    rows = within(series, scope, "study").order_by("series_number", "id")
-    cards = [_card(each, opened=each.pk in opened) for each in rows[: SHOWN + 1]]
+    cards = series_cards(principal, scope, found)
     # no rule of its own: of a patient who is open for an emergency it is that of the emergency
     whose = [found.patient.patient_id] if found.patient.patient_id else []
     record([event(request, SEARCH, principal, query="study page", study_uids=[study], patient_ids=whose)])
@@ -58,10 +56,19 @@ def study_page(request: HttpRequest, study: str) -> HttpResponse:
         "row": study_row(found, policy.withheld(principal, Permission.SEARCH)),
         "cards": cards[:SHOWN],
         "more": len(cards) > SHOWN,
-        "opens": bool(opened),
+        "opens": any(card.pictured for card in cards),
+        "report": mark_of(statuses(principal, [found.pk]).get(found.pk)),
         "principal": principal,
     }
     return render(request, "portal/study.html", context)
+
+
+def series_cards(principal: Principal, scope: QuerySet[Study], study: Study) -> list[SeriesCard]:
+    """The series of a study within ``scope``, in their order; one more than ``SHOWN`` says that there are more."""
+    series = Series.objects.filter(study=study)
+    opened = set(within(series, _images(principal), "study").values_list("pk", flat=True))
+    rows = within(series, scope, "study").order_by("series_number", "id")
+    return [_card(each, opened=each.pk in opened) for each in rows[: SHOWN + 1]]
 
 
 def _images(principal: Principal) -> QuerySet[Study]:

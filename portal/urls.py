@@ -7,6 +7,7 @@ from portal import (
     account_factors,
     api_keys,
     emergency,
+    report_pages,
     second_step,
     share_links,
     sharing,
@@ -19,6 +20,18 @@ from portal import (
 urlpatterns = [
     path("", studies.study_list, name="study-list"),
     path("studies/<str:study>/", study.study_page, name="study-page"),
+    path("studies/<str:study>/reports/", report_pages.reports_page, name="study-reports"),
+    path("studies/<str:study>/read/", report_pages.reading_page, name="study-reading"),
+    path(
+        "studies/<str:study>/reports/<int:report>/versions/<int:version>/document/",
+        report_pages.document_page,
+        name="report-document",
+    ),
+    path(
+        "studies/<str:study>/reports/<int:report>/versions/<int:version>/document/<int:page>.png",
+        report_pages.document_picture,
+        name="report-document-picture",
+    ),
     path("accounts/login/", sign_in.page, name="login"),
     path("accounts/login/second-factor", second_step.prove, name="second-factor"),
     path("accounts/login/set-up", second_step.set_up, name="second-factor-set-up"),

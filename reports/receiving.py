@@ -3,43 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Final
 
+from django.dispatch import Signal
 from django.utils import timezone
 
 from archive.patient_facts import Moment
-from reports.models import Report, ReportStatus, ReportVersion
-from worklist.models import Order, OrderStatus, StateEvent
-from worklist.order_messages import EntityIdentifier, ReportFacts
-from worklist.order_rows import named
+from reports.facts import ReportFacts
+from reports.finding import known, number_of, order_of
+from reports.models import Report, ReportAttachment, ReportStatus, ReportVersion
+from reports.states import MOVES, SIGNED, STATUSES, follows, moved
+from worklist.models import Order, OrderStatus
+from worklist.order_messages import EntityIdentifier
 from worklist.persons import person_of
 from worklist.states import may, transition
 
-# Table 0123 -> status. What it doesn't have is refused.
-STATUSES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        **dict.fromkeys("OIS", ReportStatus.REQUESTED),
-        "R": ReportStatus.DRAFT,
-        "P": ReportStatus.PRELIMINARY,
-        "F": ReportStatus.FINAL,
-        "C": ReportStatus.CORRECTED,
-        "X": ReportStatus.CANCELLED,
-    }
-)
-_EARLY: Final = (ReportStatus.REQUESTED, ReportStatus.DRAFT, ReportStatus.PRELIMINARY)
-_SIGNED: Final = (ReportStatus.FINAL, ReportStatus.CORRECTED)
+# Sent in the transaction that keeps a version, after it is kept and with the report as it then is: ``report`` and
+# ``version`` are the rows, ``moment`` who told it and when. A receiver that raises undoes the version.
+version_kept: Final = Signal()
 
 
 class ReportRefusal(StrEnum):
     """Why a report isn't taken."""
 
-    NO_NUMBER = "no_number"  # neither filler's nor placer's
+    NO_NUMBER = "no_number"  # neither of an order nor of a document
     UNKNOWN_STATUS = "unknown_status"
+    UNKNOWN_REPORT = "unknown_report"  # it would change one that isn't there
     ANOTHER_PATIENTS = "another_patients"
     ILLEGAL_MOVE = "illegal_move"  # what was signed isn't preliminary again
 
@@ -64,76 +56,109 @@ class ReportApplied:
 
 
 def apply(patient: int, facts: ReportFacts, moment: Moment) -> ReportApplied:
-    """Keep a version of a report of the locked ``patient``, in the caller's transaction. Raises ReportRefused.
-
-    Another text under FINAL after FINAL is a correction, whatever its sender calls it.
-    """
-    status = STATUSES.get(facts.status)
-    if status is None:
+    """Keep a version of a report of the locked ``patient``, in the caller's transaction. Raises ReportRefused."""
+    told = STATUSES.get(facts.status)
+    if told is None:
         raise ReportRefused(ReportRefusal.UNKNOWN_STATUS, "a report has no such status")
-    number = facts.filler or facts.placer
-    if number is None:
+    report = _report(patient, facts)
+    last = report.versions.order_by("-number").defer("pdf").first()
+    before = report.status if last is not None else ""
+    digest = _digest(facts)
+    if last is not None and _is_known(report, last, facts, told, digest):
+        return ReportApplied(report.pk, report.status, last.number, repeated=True, order=report.order_id)
+    status = follows(before, told, addendum=facts.addendum, appends=facts.appends)
+    if status not in MOVES[before]:
+        raise ReportRefused(ReportRefusal.ILLEGAL_MOVE, "a signed report isn't preliminary again")
+    report.current += 1
+    report.status = status
+    _write(report, patient, facts)
+    version = _keep(report, last, facts, digest, moment)
+    moved(report, before, moment)
+    if report.order is not None:
+        tell_order(report, report.order, moment)
+    version_kept.send(sender=Report, report=report, version=version, moment=moment)
+    return ReportApplied(report.pk, status, report.current, order=report.order_id)
+
+
+def tell_order(report: Report, order: Order, moment: Moment) -> None:
+    """The locked order of a signed report is REPORTED."""
+    if report.status in SIGNED and may(order, OrderStatus.REPORTED):
+        transition(order, OrderStatus.REPORTED, moment)
+
+
+def _report(patient: int, facts: ReportFacts) -> Report:
+    named = number_of(facts)
+    if named is None:
         raise ReportRefused(ReportRefusal.NO_NUMBER, "a report without a number can't be told from another")
-    order = _order(patient, facts)
-    report, _ = Report.objects.select_for_update().get_or_create(
-        number=number.value, issuer=number.issuer, defaults={"patient_id": patient, "order": order}
-    )
+    report = known(facts)
+    if report is None and facts.known:
+        raise ReportRefused(ReportRefusal.UNKNOWN_REPORT, "no report has this number")
+    if report is None:
+        by, number = named
+        rows = Report.objects.select_for_update(of=("self",))
+        key = {"numbered_by": by, "number": number.value, "issuer": number.issuer}
+        report, _ = rows.get_or_create(**key, defaults={"patient_id": patient})
     if person_of(report.patient_id) != patient:
         raise ReportRefused(ReportRefusal.ANOTHER_PATIENTS, "the report is known as that of another patient")
-    digest = _digest(facts)
-    last = report.versions.order_by("-number").defer("pdf").first()
-    if last is not None and bytes(last.sha256) == digest and status in (last.status, report.status):
-        return ReportApplied(report.pk, report.status, last.number, repeated=True, order=report.order_id)
-    if report.status in _SIGNED and status in _EARLY:
-        raise ReportRefused(ReportRefusal.ILLEGAL_MOVE, "a signed report isn't preliminary again")
-    if report.status in _SIGNED and status == ReportStatus.FINAL:
-        status = ReportStatus.CORRECTED
-    report.current += 1
-    ReportVersion.objects.create(
-        report=report,
-        number=report.current,
-        status=status,
-        sections=[list(section) for section in facts.sections],
-        pdf=facts.pdf,
-        signed_by=facts.signed_by,
-        signed_at=facts.signed_at,
-        sha256=digest,
-        source_message=moment.message,
-    )
-    before, report.status = report.status if report.current > 1 else "", status
-    report.order = order or report.order
+    return report
+
+
+def _is_known(report: Report, last: ReportVersion, facts: ReportFacts, told: str, digest: bytes) -> bool:
+    """Whether this came before: as the newest version, or, of somebody who appends, as any."""
+    if facts.appends and told in SIGNED:
+        return any(bytes(each) == digest for each in report.versions.values_list("sha256", flat=True))
+    same = facts.status_only or bytes(last.sha256) == digest
+    return same and told in (last.status, report.status)
+
+
+def _write(report: Report, patient: int, facts: ReportFacts) -> None:
+    """What the report is about: what it named before stays."""
+    report.order = order_of(patient, facts) or report.order
+    for kind, number in (("placer", facts.placer), ("filler", facts.filler)):
+        if number is not None:
+            setattr(report, f"{kind}_number", number.value)
+            setattr(report, f"{kind}_issuer", number.issuer)
     report.study_instance_uids = sorted({*report.study_instance_uids, *facts.study_instance_uids})
     report.accession_numbers = sorted({*report.accession_numbers, *(each.value for each in facts.accessions)})
     report.updated_at = timezone.now()
     report.save()
-    _event(report, before, moment)
-    if status in _SIGNED and report.order is not None and may(report.order, OrderStatus.REPORTED):
-        transition(report.order, OrderStatus.REPORTED, moment)
-    return ReportApplied(report.pk, status, report.current, order=report.order_id)
 
 
-def _order(patient: int, facts: ReportFacts) -> Order | None:
-    """The order that the report answers, if it is one of this patient."""
-    for number in (facts.filler, facts.placer):
-        found = named(EntityIdentifier(number.value, number.issuer)) if number else None
-        if found is not None and person_of(found.patient_id) == patient:
-            return Order.objects.select_for_update().get(pk=found.pk)
-    return None
+def _keep(
+    report: Report, last: ReportVersion | None, facts: ReportFacts, digest: bytes, moment: Moment
+) -> ReportVersion:
+    stays = last is not None and (facts.status_only or (facts.appends and report.status == ReportStatus.ADDENDED))
+    sections = [list(section) for section in facts.sections]
+    document = facts.document or EntityIdentifier("")
+    version = ReportVersion.objects.create(
+        report=report,
+        number=report.current,
+        status=report.status,
+        sections=[*last.sections, *sections] if stays and last is not None else sections,
+        pdf=facts.pdf or (last.pdf if stays and last is not None else None),
+        document_number=document.value,
+        document_issuer=document.issuer,
+        signed_by=facts.signed_by or (last.signed_by if stays and last is not None else ""),
+        signed_at=facts.signed_at or (last.signed_at if stays and last is not None else ""),
+        sha256=digest,
+        source_message=moment.message,
+    )
+    rows = [
+        ReportAttachment(
+            version=version,
+            place=place,
+            media_type=each.media_type,
+            title=each.title,
+            data=None if each.link else each.data,
+            link=each.link,
+        )
+        for place, each in enumerate(facts.attachments, 1)
+    ]
+    ReportAttachment.objects.bulk_create(rows)
+    return version
 
 
 def _digest(facts: ReportFacts) -> bytes:
-    text = json.dumps([list(facts.sections), facts.signed_by, facts.signed_at])
+    files = [(each.media_type, each.title, each.link, sha256(each.data).hexdigest()) for each in facts.attachments]
+    text = json.dumps([list(facts.sections), facts.signed_by, facts.signed_at, *([files] if files else [])])
     return sha256(text.encode() + b"\0" + (facts.pdf or b"")).digest()
-
-
-def _event(report: Report, before: str, moment: Moment) -> None:
-    if before != report.status:
-        StateEvent.objects.create(
-            machine="report",
-            subject=report.pk,
-            before=before,
-            after=report.status,
-            actor=moment.actor,
-            source_message=moment.message,
-            happened_at=moment.at,
-        )

@@ -112,3 +112,17 @@ def test_by_accession_and_by_order_after_a_merge() -> None:
     report.refresh_from_db()
     assert set(studies_of(report)) == {found, strangers}
     assert list(reports_of(strangers)) == [report]
+
+
+@pytest.mark.parametrize("field", ["OBR-3", "OBR-18", "a study"])
+def test_a_number_too_long_for_an_index_is_not_our_fault(field: str) -> None:
+    """An answer of ours (AR 207) would have it sent again and again."""
+    long = "".join(f"{number * 2654435761 % 2**32:08x}" for number in range(2_000))
+    told = REPORT.replace("F1^RIS", f"{long}^RIS") if field == "OBR-3" else REPORT
+    if field == "OBR-18":
+        told = told.replace("|||20250110092000||||||||||||||||||F|", f"|||20250110092000|||||||||||{long}|||||||F|")
+    if field == "a study":
+        told = told.replace("1.2.840.99.1|", f"1.2.{long}|")
+    answer = sent(told)
+    assert error(answer)[:2] == ("AE", "102")
+    assert not Report.objects.exists()

@@ -198,13 +198,13 @@ def test_whoever_has_pages_of_their_own_begins_there(browser: Browser, make_pers
 
 def test_no_right_no_list(browser: Browser, make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     make_study(name=f"{MARKER}^C")
-    browser.force_login(make_person("device"))
+    browser.force_login(make_person())
     response = browser.get("/")
     assert response.status_code == 403
     assert MARKER not in response.content.decode()
     assert "Sign out" in response.content.decode()
     event = AccessEvent.objects.get()
-    assert (event.kind, event.decision, event.roles) == ("refused", "deny", ["device"])
+    assert (event.kind, event.decision, event.roles) == ("refused", "deny", [])
 
 
 def test_an_empty_archive_says_how_to_fill_it(reader: Browser) -> None:

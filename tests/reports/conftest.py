@@ -1,0 +1,19 @@
+"""The reports' tests borrow the people and studies of the access room."""
+
+from tests.access.conftest import (
+    browser,
+    flush_may_empty_the_trail,
+    make_client,
+    make_person,
+    make_study,
+    make_token,
+)
+
+__all__ = [
+    "browser",
+    "flush_may_empty_the_trail",
+    "make_client",
+    "make_person",
+    "make_study",
+    "make_token",
+]
