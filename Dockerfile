@@ -48,10 +48,15 @@ COPY dicom/ dicom/
 COPY audit/ audit/
 COPY archive/ archive/
 COPY access/ access/
+COPY worklist/ worklist/
+COPY workitems/ workitems/
+COPY reports/ reports/
 COPY dicomweb/ dicomweb/
 COPY portal/ portal/
 COPY administration/ administration/
 COPY trail/ trail/
+COPY hl7/ hl7/
+COPY technologist/ technologist/
 COPY viewer/ viewer/
 COPY samples/ samples/
 COPY selftest/ selftest/

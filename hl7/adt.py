@@ -14,10 +14,10 @@ from archive import patients
 from hl7.effects import Arrived, Effect, Handler
 from hl7.errors import Condition, Place, Refused
 from hl7.message import Segment
-from hl7.patient_fields import identifiers, patient, visit
-from hl7.refusals import of_patient
+from hl7.patient_fields import identifiers, patient, visit, visit_number
+from hl7.refusals import of_patient, of_visit
 from worklist import visits
-from worklist.order_messages import Identifier, PatientApplied, PatientFacts, PatientRefused, VisitEffect
+from worklist.order_messages import Identifier, PatientApplied, PatientFacts, PatientRefused, VisitEffect, VisitRefused
 
 Pair = tuple[Segment, Segment]
 
@@ -40,7 +40,22 @@ def apply_patient(arrived: Arrived, *, creates: bool = True) -> PatientApplied:
 
 
 def apply_visit(arrived: Arrived, patient_key: int, effect: VisitEffect) -> str:
-    """Apply what PV1 says; in a word, "" where it says nothing of a visit."""
+    """Apply what PV1 says; in a word, "" where it says nothing of a visit. Raises Refused."""
+    try:
+        return _apply_visit(arrived, patient_key, effect)
+    except VisitRefused as error:
+        raise of_visit(error) from error
+
+
+def apply_visit_beside(arrived: Arrived, patient_key: int, effect: VisitEffect) -> str:
+    """The same of a message that is about something else, which another patient's number is no reason to refuse."""
+    try:
+        return _apply_visit(arrived, patient_key, effect)
+    except VisitRefused as error:
+        return f"visit not taken: {error}"
+
+
+def _apply_visit(arrived: Arrived, patient_key: int, effect: VisitEffect) -> str:
     facts = visit(arrived.message)
     if facts is None:
         return ""
@@ -48,10 +63,29 @@ def apply_visit(arrived: Arrived, patient_key: int, effect: VisitEffect) -> str:
     return f"visit: {effect.value}"
 
 
+def _renumber(arrived: Arrived, patient_key: int, pid: Segment, mrg: Segment) -> str:
+    """The account of MRG-3 becomes that of PID-18; in a word, "" where there is nothing to do. Raises Refused."""
+    old, new = visit_number(mrg, 3), visit_number(pid, 18)
+    try:
+        done = old is not None and new is not None and visits.renumber(patient_key, old, new, arrived.moment)
+    except VisitRefused as error:
+        raise of_visit(error) from error
+    return "account: renumbered" if done else ""
+
+
 def _visit(arrived: Arrived, effect: VisitEffect, *, creates: bool = True) -> Effect:
     applied = apply_patient(arrived, creates=creates)
     word = apply_visit(arrived, applied.patient, effect)
     return Effect.of_patient(applied, "updated").and_then(*filter(None, [word]))
+
+
+def _class(arrived: Arrived) -> Effect:
+    """A06, A07: with MRG-3 the visit goes on under another number."""
+    applied = apply_patient(arrived)
+    mrg = arrived.message.first("MRG")
+    words = [_renumber(arrived, applied.patient, _only(arrived, "PID"), mrg)] if mrg else []
+    words.append(apply_visit(arrived, applied.patient, VisitEffect.UPDATE))
+    return Effect.of_patient(applied, "updated").and_then(*filter(None, words))
 
 
 def _update(arrived: Arrived) -> Effect:
@@ -113,6 +147,13 @@ def _merge(arrived: Arrived, pair: Pair) -> PatientApplied:
     return patients.merge(_prior(arrived, pair[1]), _facts(arrived, pair[0]), arrived.moment)
 
 
+def _merge_with_account(arrived: Arrived, pair: Pair) -> PatientApplied:
+    """A36: the patient, and of its accounts the one that is named."""
+    applied = _merge(arrived, pair)
+    _renumber(arrived, applied.patient, *pair)
+    return applied
+
+
 def _move(arrived: Arrived, pair: Pair) -> PatientApplied:
     return patients.move_identifier(_prior(arrived, pair[1]), _facts(arrived, pair[0]), arrived.moment)
 
@@ -146,8 +187,8 @@ EVENTS: Final[Mapping[str, Handler]] = MappingProxyType(
         "A03": partial(_visit, effect=VisitEffect.DISCHARGE),
         "A04": partial(_visit, effect=VisitEffect.REGISTER),
         "A05": partial(_visit, effect=VisitEffect.PRE_ADMIT),
-        "A06": partial(_visit, effect=VisitEffect.UPDATE),
-        "A07": partial(_visit, effect=VisitEffect.UPDATE),
+        "A06": _class,
+        "A07": _class,
         "A08": _update,
         "A10": partial(_visit, effect=VisitEffect.ARRIVE),
         "A11": partial(_visit, effect=VisitEffect.CANCEL),
@@ -158,7 +199,7 @@ EVENTS: Final[Mapping[str, Handler]] = MappingProxyType(
         "A28": _person,
         "A31": _update,
         "A34": _MERGE,
-        "A36": _MERGE,
+        "A36": partial(_each_pair, word="merged, with an account", apply=_merge_with_account),
         "A37": partial(_two_patients, word="unlinked"),
         "A38": partial(_visit, effect=VisitEffect.CANCEL),
         "A39": _MERGE,

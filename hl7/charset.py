@@ -39,6 +39,8 @@ _RIGHT_HALF: Final[dict[bytes, str]] = {
     },
     b"\x1b(B": "",
 }
+# How often a message may switch; each piece between two switches is decoded by itself.
+_MOST_SWITCHES: Final = 200_000
 _ESCAPE: Final = re.compile(rb"(\x1b(?:-[A-Zb]|\(B))")
 
 
@@ -64,6 +66,8 @@ def decode(raw: bytes, names: Sequence[str]) -> str:
             return raw.decode(codec)
         if not _JAPANESE.isdisjoint(known):
             return raw.decode(_JAPANESE_CODEC)
+        if raw.count(b"\x1b") > _MOST_SWITCHES:
+            raise UnicodeError("more switches between sets than text")
         return _switched(raw, codec)
     except UnicodeError:
         raise Refused(Condition.DATA_TYPE, Place("MSH", 18), "bytes that the character set can't mean") from None

@@ -29,6 +29,7 @@ class Place:
             self.served = True
         finally:
             self.at_work = False
+            self._owner.moved(self)
 
     def hold(self, count: int) -> None:
         """So many bytes are unfinished now. Raises TooMuch."""
@@ -39,9 +40,10 @@ class Place:
 
 
 class Connections:
-    """At most ``most`` at a time. When all places are taken, the oldest that never sent a message gives its own up.
+    """At most ``most`` at a time. When all places are taken, one that waits gives its own up.
 
-    So somebody who opens thousands of silent connections can't keep a sender out.
+    That is the oldest that never sent a message, else the one that has been quiet for longest: so whoever opens
+    thousands of connections can't keep a sender out. A sender whose connection ends opens another one.
     """
 
     def __init__(self, most: int, most_bytes: int) -> None:
@@ -65,6 +67,16 @@ class Connections:
             place.hold(0)
             self._open.pop(place, None)
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    def moved(self, place: Place) -> None:
+        """A message of it was answered just now."""
+        if place in self._open:
+            self._open[place] = self._open.pop(place)
+
     def close_idle(self) -> None:
         """End those that wait; the others end themselves after the message that they are at."""
         self.closing = True
@@ -73,7 +85,8 @@ class Connections:
                 place.end()
 
     def _make_room(self) -> bool:
-        place = next((each for each in self._open if not each.served and not each.at_work), None)
+        waiting = [each for each in self._open if not each.at_work]
+        place = next((each for each in waiting if not each.served), next(iter(waiting), None))
         if place is None:
             return False
         del self._open[place]

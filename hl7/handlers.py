@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from hl7 import adt
+from hl7 import adt, mdm, siu
 from hl7.effects import Handler
 from hl7.errors import Condition, Place, Refused
 from hl7.header import Header
@@ -20,6 +20,8 @@ HANDLERS: Final[Mapping[tuple[str, str], Handler]] = MappingProxyType(
         ("OMG", "O19"): apply_orders,
         ("OMI", "O23"): apply_orders,
         ("ORU", "R01"): apply_reports,
+        **{("MDM", event): handler for event, handler in mdm.EVENTS.items()},
+        **{("SIU", event): handler for event, handler in siu.EVENTS.items()},
     }
 )
 # What older senders leave out of MSH-9.2, because the type has this event only.

@@ -12,8 +12,10 @@ from hashlib import sha256
 from hl7.errors import Condition, NotAMessage, Place, Refused
 
 _BOM = b"\xef\xbb\xbf"
-# Ends of segments that aren't <CR>: <CR><LF>, and <LF> where a segment begins behind it or nothing comes any more.
-_FOREIGN_END = re.compile(rb"\r\n|\n(?=[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s]|\s*\Z)")
+# Ends of segments that aren't <CR>: <CR><LF>, and <LF> where a segment begins behind it. Each is looked at once.
+_FOREIGN_END = re.compile(rb"\r\n|\n(?=[A-Z][A-Z0-9]{2}[^A-Za-z0-9\s])")
+# What is longer is no header of anybody's, and would go back with the answer.
+_LONGEST = 1 << 16
 # What would end a frame, or begin one, in the middle of our answer.
 _FRAMING = re.compile(rb"[\x0b\x1c]")
 _HEADERS = (b"MSH", b"FHS", b"BHS")
@@ -34,7 +36,7 @@ class Header:
     def of(cls, message: bytes) -> Header:
         """The header of a message with ``<CR>`` between its segments. Raises NotAMessage."""
         line = message.partition(b"\r")[0]
-        if line[:3] not in _HEADERS or len(line) < 8:
+        if line[:3] not in _HEADERS or not 8 <= len(line) <= _LONGEST:
             raise NotAMessage
         separator = line[3:4]
         delimiters = line[4:].partition(separator)[0]

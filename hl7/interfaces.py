@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from archive.prepared_rows import PreparedRows
 from hl7.errors import Condition, Place, Refused
 from hl7.header import Header
 from hl7.models import Hl7Interface
 from hl7.profiles import InvalidProfile, Profile
+
+_KNOWN: Final = PreparedRows(
+    Hl7Interface,
+    "WHERE active AND certificate_sha256 = %s AND sending_application IN ('', %s) AND sending_facility IN ('', %s)",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +37,7 @@ def interface_for(header: Header, peer: Peer) -> tuple[Hl7Interface, Profile]:
     Raises Refused: 103 for a sender that nobody knows, 207 for a profile that isn't right.
     """
     application, facility = header.text(3), header.text(4)
-    found = Hl7Interface.objects.filter(
-        active=True,
-        certificate_sha256=peer.certificate_sha256,
-        sending_application__in=("", application),
-        sending_facility__in=("", facility),
-    )
+    found = _KNOWN(peer.certificate_sha256, application, facility)
     best = max(found, key=lambda each: (each.sending_application != "", each.sending_facility != ""), default=None)
     if best is None:
         raise Refused(Condition.VALUE_NOT_FOUND, Place("MSH", 3), "this sender isn't known here")

@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from typing import Final, Protocol
@@ -24,6 +25,12 @@ from hl7.interfaces import Peer
 
 _log = logging.getLogger(__name__)
 READ_BYTES: Final = 64 << 10
+# Messages that are longer are applied one after the other: reading one takes a multiple of its size.
+LARGE_BYTES: Final = 1 << 20
+# Connections that are taken in one go, and those that wait in the system meanwhile: whoever opens thousands at once has
+# no more of them open here than these and the places.
+_AT_ONCE: Final = 16
+_WAITING: Final = 1024
 Receive = Callable[[bytes, Peer], Answers]
 
 
@@ -53,6 +60,7 @@ class Listener:
         self._allowed = [ip_network(each, strict=False) for each in settings.allow]
         self._places = Connections(settings.connections, settings.buffer_bytes)
         self._threads = ThreadPoolExecutor(settings.threads, "hl7")
+        self._large = asyncio.Lock()
         self._servers: list[asyncio.Server] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -63,17 +71,20 @@ class Listener:
             wanted.append((self._settings.tls_port, self._tls))
         for port, tls in wanted:
             if port or tls or len(wanted) == 1:
+                accept = partial(self._accept, tls=tls)
                 server = await asyncio.start_server(
-                    self._accept,
-                    self._settings.host,
-                    port,
-                    ssl=tls,
-                    limit=READ_BYTES,
-                    backlog=1024,
-                    **({"ssl_handshake_timeout": self._settings.first_seconds} if tls else {}),
+                    accept, self._settings.host, port, limit=READ_BYTES, backlog=_AT_ONCE
                 )
+                for each in server.sockets:
+                    with each.dup() as same:
+                        same.listen(_WAITING)
                 self._servers.append(server)
         return [server.sockets[0].getsockname()[1] for server in self._servers]
+
+    @property
+    def connections(self) -> int:
+        """How many are open now."""
+        return self._places.count
 
     async def close(self) -> None:
         """Take no more; messages that are being applied are finished and answered first."""
@@ -84,11 +95,13 @@ class Listener:
             await asyncio.wait(self._tasks, timeout=15)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _accept(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext | None
+    ) -> None:
         if (task := asyncio.current_task()) is not None:
             self._tasks.add(task)
         try:
-            await self._serve(reader, writer)
+            await self._serve(reader, writer, tls)
         except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
             pass  # the other side went away
         finally:
@@ -98,16 +111,21 @@ class Listener:
             with contextlib.suppress(OSError, ssl.SSLError, asyncio.TimeoutError):
                 await asyncio.wait_for(writer.wait_closed(), 5)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = _peer(writer)
-        if peer.transport == "mllp" and not self._may_connect(peer.address):
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ssl.SSLContext | None
+    ) -> None:
+        if tls is None and not self._may_connect(_address(writer)):
             _log.warning("a connection from an address that isn't allowed was closed")
             return
-        with self._places.taken(writer.transport.abort) as place:
+        # A handshake gives the connection another transport.
+        with self._places.taken(lambda: writer.transport.abort()) as place:  # noqa: PLW0108
             if place is None:
                 _log.warning("too many connections: a new one was closed")
                 return
-            await self._converse(reader, writer, peer, place)
+            if tls is not None:
+                # Only who has a place may begin: a handshake that never ends holds no more than other silence.
+                await _secured(writer, tls, self._settings.first_seconds)
+            await self._converse(reader, writer, _peer(writer), place)
 
     async def _converse(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer: Peer, place: Place
@@ -145,7 +163,8 @@ class Listener:
             _log.warning("connection closed: %s; %s bytes were of no message", why or "at its end", frames.dropped)
 
     async def _answer(self, raw: bytes, writer: asyncio.StreamWriter, peer: Peer) -> None:
-        answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._receive, raw, peer)
+        async with self._large if len(raw) > LARGE_BYTES else contextlib.nullcontext():
+            answers = await asyncio.get_running_loop().run_in_executor(self._threads, self._receive, raw, peer)
         if answers.now is not None:
             writer.write(framed(answers.now))
             # Who doesn't take answers gets no more of them kept.
@@ -160,8 +179,22 @@ class Listener:
         return any((mapped or found) in network for network in self._allowed)
 
 
+async def _secured(writer: asyncio.StreamWriter, tls: ssl.SSLContext, seconds: float) -> None:
+    """Raises OSError."""
+    plain = writer.transport
+    await writer.start_tls(tls, ssl_handshake_timeout=seconds)
+    if writer.transport is None:
+        # asyncio leaves a writer whose connection ended meanwhile without any transport, and cannot close that.
+        writer._transport = plain
+        raise ConnectionResetError
+
+
+def _address(writer: asyncio.StreamWriter) -> str:
+    return str((writer.get_extra_info("peername") or ("",))[0])
+
+
 def _peer(writer: asyncio.StreamWriter) -> Peer:
-    address = str((writer.get_extra_info("peername") or ("",))[0])
+    address = _address(writer)
     tls = writer.get_extra_info("ssl_object")
     if tls is None:
         return Peer("mllp", address)

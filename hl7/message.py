@@ -19,6 +19,14 @@ from hl7.header import Header, normal
 _NULL: Final = '""'
 _PATH: Final = re.compile(r"([A-Z][A-Z0-9]{2})-(\d+)(?:\.(\d+))?(?:\.(\d+))?")
 _SEGMENT: Final = re.compile(r"[A-Z][A-Z0-9]{2}\Z")
+# What one message may ask of us. Those that act are each applied by itself; only OBX-5 and a segment of the sender's
+# own hold texts and files.
+MOST_SEGMENTS: Final = 20_000
+MOST_ACTING: Final = 500
+MOST_FIELDS: Final = 1_000
+MOST_REPETITIONS: Final = 5_000
+LONGEST_FIELD: Final = 1 << 16
+_ACTING: Final = frozenset({"PID", "MRG", "ORC", "OBR", "IPC", "AIS"})
 # Those that stand for text. Others switch fonts and indent, and are left out; an escape character alone is one.
 _STANDS_FOR: Final = {".br": "\n", ".sp": "\n"}
 _SWITCHES: Final = re.compile(r"[HN]|\.(?:fi|nf|ce|sp|in|ti|sk)[+-]?\d*|[CM][0-9A-F]{2,}")
@@ -61,13 +69,13 @@ class Syntax:
         names |= _STANDS_FOR
         pieces = value.split(self.escape)
         out: list[str] = []
-        octets = b""
+        octets = bytearray()
         at = 0
         while at < len(pieces):
             out.append(pieces[at])
             if pieces[at] and octets:
                 out[-1:] = [self._of(octets), pieces[at]]
-                octets = b""
+                octets.clear()
             if at + 1 == len(pieces):
                 break
             sequence = pieces[at + 1]
@@ -76,16 +84,16 @@ class Syntax:
                 octets += bytes.fromhex(found[1])
             elif closed and (sequence in names or _SWITCHES.fullmatch(sequence)):
                 out += [self._of(octets), names.get(sequence, "")]
-                octets = b""
+                octets.clear()
             else:
                 out += [self._of(octets), self.escape]
-                octets = b""
+                octets.clear()
                 at += 1
                 continue
             at += 2
         return "".join([*out, self._of(octets)])
 
-    def _of(self, octets: bytes) -> str:
+    def _of(self, octets: bytearray) -> str:
         try:
             return octets.decode(self.codec)
         except UnicodeError:
@@ -101,10 +109,11 @@ class Field:
 
     def get(self, component: int = 1, subcomponent: int = 1) -> str | None:
         """The value of a part. A field that is null as a whole is null in its first component."""
-        parts = self.raw.split(self.syntax.component)
+        # No further than what is asked for.
+        parts = self.raw.split(self.syntax.component, component)
         if component > len(parts):
             return None
-        inner = parts[component - 1].split(self.syntax.subcomponent)
+        inner = parts[component - 1].split(self.syntax.subcomponent, subcomponent)
         return self.syntax.text(inner[subcomponent - 1]) if subcomponent <= len(inner) else None
 
     def whole(self) -> str | None:
@@ -122,8 +131,10 @@ class Segment:
     syntax: Syntax
 
     def repetitions(self, field: int) -> list[Field]:
-        """Those that hold anything."""
+        """Those that hold anything. Raises Refused (102) for more than ``MOST_REPETITIONS``."""
         raw = self.fields[field] if field < len(self.fields) else ""
+        if raw.count(self.syntax.repetition) >= MOST_REPETITIONS:
+            raise Refused(Condition.DATA_TYPE, self.place(field), "more repetitions than are taken")
         return [Field(each, self.syntax) for each in raw.split(self.syntax.repetition) if each.strip()]
 
     def field(self, field: int) -> Field:
@@ -195,10 +206,13 @@ def parse(raw: bytes, default_charset: str = "8859/1") -> Message:
 
 def _segments(text: str, syntax: Syntax) -> Iterator[Segment]:
     counts: dict[str, int] = {}
-    for line in text.split("\r"):
+    lines = text.split("\r", MOST_SEGMENTS)
+    if len(lines) > MOST_SEGMENTS:
+        raise Refused(Condition.DATA_TYPE, None, "more segments than are taken")
+    for line in lines:
         if not line.strip():
             continue
-        fields = line.split(syntax.field)
+        fields = line.split(syntax.field, MOST_FIELDS)
         name = fields[0].strip()
         if _SEGMENT.match(name) is None:
             raise Refused(Condition.SEGMENT_SEQUENCE, None, "a line that is no segment")
@@ -208,7 +222,17 @@ def _segments(text: str, syntax: Syntax) -> Iterator[Segment]:
             # MSH-1 is the separator itself.
             fields.insert(1, syntax.field)
         counts[name] = counts.get(name, 0) + 1
+        if name in _ACTING and counts[name] > MOST_ACTING:
+            raise Refused(Condition.DATA_TYPE, Place(name, 0, counts[name]), "more segments of one kind than are taken")
+        if len(line) > LONGEST_FIELD:
+            _require_short(name, counts[name], fields)
         yield Segment(name, counts[name], fields, syntax)
+
+
+def _require_short(name: str, number: int, fields: Sequence[str]) -> None:
+    for at, value in enumerate(fields):
+        if len(value) > LONGEST_FIELD and not (name.startswith("Z") or (name == "OBX" and at == 5)):
+            raise Refused(Condition.DATA_TYPE, Place(name, at, number), "a field is longer than is taken")
 
 
 @lru_cache(maxsize=512)

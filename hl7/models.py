@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models.functions import Now
 
+from hl7.outbound_models import DeliveryState as DeliveryState
+from hl7.outbound_models import Destination as Destination
+from hl7.outbound_models import OutboundMessage as OutboundMessage
 from hl7.profiles import Profile
 
 
@@ -96,6 +100,8 @@ class Hl7Message(models.Model):
             models.Index(fields=["interface", "-id"], name="hl7_of_interface"),
             models.Index(fields=["patient", "-id"], name="hl7_of_patient", condition=models.Q(patient__isnull=False)),
             models.Index(fields=["order", "-id"], name="hl7_of_order", condition=models.Q(order__isnull=False)),
+            # Messages of a time: they come in its order.
+            BrinIndex(fields=["received_at"], name="hl7_received", pages_per_range=32),
         ]
 
     def __str__(self) -> str:

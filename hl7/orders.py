@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hl7.adt import apply_patient, apply_visit
+from hl7.adt import apply_patient, apply_visit_beside
 from hl7.effects import Arrived, Effect
 from hl7.order_fields import orders
 from hl7.refusals import of_order
@@ -14,7 +14,7 @@ def apply_orders(arrived: Arrived) -> Effect:
     """Raises Refused; then nothing of the message is applied."""
     found = list(orders(arrived.message, arrived.profile))
     applied = apply_patient(arrived)
-    word = apply_visit(arrived, applied.patient, VisitEffect.UPDATE)
+    word = apply_visit_beside(arrived, applied.patient, VisitEffect.UPDATE)
     effect = Effect.of_patient(applied, "updated").and_then(*filter(None, [word]))
     for each in found:
         try:

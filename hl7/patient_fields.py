@@ -57,12 +57,12 @@ def patient(segment: Segment, profile: Profile, *, creates: bool = True) -> Pati
 def visit(message: Message) -> VisitFacts | None:
     """PV1, with the account of PID-18 where it has no visit number; None where neither says anything of a visit."""
     pv1, pid = message.first("PV1"), message.first("PID")
-    account = _visit_number(pid, 18) if pid else None
+    account = visit_number(pid, 18) if pid else None
     if pv1 is None:
         return VisitFacts(account) if account else None
     admitted = pv1.get(44)
     return VisitFacts(
-        _visit_number(pv1, 19) or account,
+        visit_number(pv1, 19) or account,
         patient_class=pv1.get(2),
         location=location(pv1, 3),
         attending=provider_name(pv1, 7),
@@ -73,7 +73,8 @@ def visit(message: Message) -> VisitFacts | None:
     )
 
 
-def _visit_number(segment: Segment, field: int) -> EntityIdentifier | None:
+def visit_number(segment: Segment, field: int) -> EntityIdentifier | None:
+    """The number of a visit or account (CX) and who gave it; None where the field is empty."""
     number = segment.get(field)
     return EntityIdentifier(number, segment.get(field, 4) or "") if number else None
 

@@ -18,6 +18,7 @@ _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "missing_study_uid": ("accession_based", "generate", "reject"),
     "ack": ("auto", "original"),
     "on_semantic_error": ("nak", "ack_and_park"),
+    "report_addendum": ("replace", "append"),
 }
 _PLACES: Final = ("accession_from", "study_uid_from", "procedure_code_from", "protocol_from")
 
@@ -32,6 +33,7 @@ class Profile:
 
     ``authority`` is the assigning authority that leads a patient, and that of identifiers that name none; ``trusted``
     are those whose identifiers are taken up, all where it is empty. ``..._from`` are places in order of preference.
+    ``report_addendum``: whether an addendum comes with the whole report again, or alone.
     ``control_map`` gives what the partner sends as ``ORC-1_ORC-5`` the standard's meaning: ``{"NW_Ordered": "NW_SC"}``.
     """
 
@@ -52,6 +54,7 @@ class Profile:
     missing_study_uid: str = "accession_based"
     procedure_code_from: tuple[str, ...] = ("OBR-44", "OBR-4")
     protocol_from: tuple[str, ...] = ("IPC-6", "OBR-4.4", "OBR-4")
+    report_addendum: str = "replace"
     control_map: Mapping[str, str] | None = None
 
     @classmethod

@@ -19,6 +19,8 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFailure
 
+from archive.prepared_rows import insert, update
+from audit.prepared import PreparedSql
 from hl7.acknowledgement import Answers, answers
 from hl7.applying import apply, for_us
 from hl7.effects import Effect
@@ -27,6 +29,7 @@ from hl7.header import Header, normal
 from hl7.interfaces import Peer, interface_for
 from hl7.message import parse
 from hl7.models import Hl7Interface, Hl7Message, MessageState
+from hl7.outbound import answer_later
 from hl7.profiles import Profile
 from hl7.trail import record_message
 
@@ -35,7 +38,12 @@ LOCK_SECONDS: Final = 10
 # A deadlock with a Store or with another message ends one of the two, which then simply tries again.
 ATTEMPTS: Final = 4
 _LOOK_BACK: Final = 20
-_LOCK: Final = "SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)"
+_LOCK: Final = PreparedSql("SELECT set_config('lock_timeout', %s, true), pg_advisory_xact_lock(%s)")
+# Without their raw bytes.
+_SEEN: Final = PreparedSql(
+    'SELECT id, state, body_sha256, answer, later, patient, "order" FROM hl7_hl7message WHERE control_id = %s AND '
+    "sending_application = %s AND sending_facility = %s AND id <> %s ORDER BY id DESC LIMIT %s"
+)
 # These had no effect, and what stood in the way may be mended: the same message is looked at anew.
 _AGAIN: Final = (MessageState.RECEIVED, MessageState.FAILED, MessageState.SUPERSEDED, MessageState.REFUSED)
 
@@ -46,6 +54,19 @@ class _Outcome:
     answers: Answers
     refused: Refused | None = None
     effect: Effect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A message that came before, under the same number."""
+
+    pk: int
+    state: str
+    body_sha256: bytes
+    answer: bytes | None
+    later: bytes | None
+    patient: int | None
+    order: int | None
 
 
 def receive(raw: bytes, peer: Peer) -> Answers:
@@ -87,7 +108,7 @@ def process(kept: Hl7Message, header: Header, peer: Peer) -> Answers:
 
 
 def _keep(raw: bytes, message: bytes, header: Header, peer: Peer) -> Hl7Message:
-    return Hl7Message.objects.create(
+    kept = Hl7Message(
         transport=peer.transport,
         peer=peer.address,
         certificate_sha256=peer.certificate_sha256,
@@ -99,11 +120,12 @@ def _keep(raw: bytes, message: bytes, header: Header, peer: Peer) -> Hl7Message:
         control_id=header.control_id[:200].decode("latin-1").replace("\0", ""),
         type="^".join(filter(None, (header.type, header.event)))[:20].replace("\0", ""),
     )
+    insert(kept)
+    return kept
 
 
 def _once(kept: Hl7Message, header: Header, peer: Peer) -> Answers:
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK, [f"{LOCK_SECONDS}s", _key(kept)])
+    _LOCK.rows([f"{LOCK_SECONDS}s", _key(kept)])
     interface: Hl7Interface | None = None
     profile: Profile | None = None
     try:
@@ -118,6 +140,7 @@ def _once(kept: Hl7Message, header: Header, peer: Peer) -> Answers:
         state = MessageState.FAILED if refused.condition.passing else MessageState.REFUSED
         outcome = _Outcome(state, answers(header, refused, original=original, committed=False), refused)
     _note(kept, outcome)
+    answer_later(kept)
     record_message(kept, outcome.refused, peer=peer)
     return outcome.answers
 
@@ -128,25 +151,23 @@ def _repeated(kept: Hl7Message) -> _Outcome | None:
     A message that failed by our fault, or was never answered, is applied now. Another body under the same number is
     another message: senders that count from 1 again do so.
     """
-    before = Hl7Message.objects.filter(
-        control_id=kept.control_id,
-        sending_application=kept.sending_application,
-        sending_facility=kept.sending_facility,
-    ).exclude(pk=kept.pk)
-    # Not its raw bytes.
-    seen = list(before.order_by("-pk").only("state", "body_sha256", "answer", "later", "patient", "order")[:_LOOK_BACK])
+    key = {
+        "control_id": kept.control_id,
+        "sending_application": kept.sending_application,
+        "sending_facility": kept.sending_facility,
+    }
+    seen = [_Seen(*row) for row in _SEEN.rows([*key.values(), kept.pk, _LOOK_BACK])]
     last = next((each for each in seen if each.state not in _AGAIN), None)
-    if last is None or bytes(last.body_sha256) != bytes(kept.body_sha256):
+    if last is None or last.body_sha256 != kept.body_sha256:
         if last is not None:
             _log.warning("message %s has the number of message %s and another content", kept.pk, last.pk)
         if any(each.state == MessageState.RECEIVED for each in seen):
-            unanswered = before.filter(state=MessageState.RECEIVED, body_sha256=kept.body_sha256)
-            unanswered.update(state=MessageState.SUPERSEDED)
+            unanswered = Hl7Message.objects.filter(**key, state=MessageState.RECEIVED, body_sha256=kept.body_sha256)
+            unanswered.exclude(pk=kept.pk).update(state=MessageState.SUPERSEDED)
         return None
     kept.effect = f"message {last.pk} once more"
     kept.patient, kept.order = last.patient, last.order
-    later = bytes(last.later) if last.later is not None else None
-    return _Outcome(MessageState.REPEATED, Answers(bytes(last.answer) if last.answer is not None else None, later))
+    return _Outcome(MessageState.REPEATED, Answers(last.answer, last.later))
 
 
 def _applied(kept: Hl7Message, header: Header, profile: Profile, interface: Hl7Interface) -> _Outcome:
@@ -184,15 +205,15 @@ def _note(kept: Hl7Message, outcome: _Outcome) -> None:
         kept.effect = "; ".join(outcome.effect.words)
         kept.patient, kept.order = outcome.effect.patient, outcome.effect.order
     # Not the raw bytes, which are there already and may be many.
-    kept.save(update_fields=_OUTCOME_FIELDS)
+    update(kept, *_OUTCOME_FIELDS)
     if outcome.state == MessageState.PARKED:
         _log.warning("message %s is parked: %s %s", kept.pk, kept.condition, kept.place)
 
 
-_OUTCOME_FIELDS: Final = [
+_OUTCOME_FIELDS: Final = (
     *("interface", "state", "answer", "later", "finished_at", "condition", "place", "error", "effect", "patient"),
     "order",
-]
+)
 
 
 def _note_failure(kept: Hl7Message, refused: Refused, given: Answers) -> None:

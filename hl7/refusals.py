@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hl7.errors import Condition, Place, Refused
-from worklist.order_messages import OrderRefusal, OrderRefused, PatientRefusal, PatientRefused
+from worklist.order_messages import OrderRefusal, OrderRefused, PatientRefusal, PatientRefused, VisitRefused
 
 PATIENT: Final[Mapping[PatientRefusal, Condition]] = {
     PatientRefusal.NO_IDENTIFIER: Condition.REQUIRED_FIELD_MISSING,
@@ -42,6 +42,11 @@ def of_patient(error: PatientRefused, number: int = 1) -> Refused:
     """At PID-3, or at MRG-1 where it is about the identifier that retires."""
     place = Place("MRG", 1, number) if error.prior else Place("PID", 3, number)
     return Refused(PATIENT[error.reason], place, str(error))
+
+
+def of_visit(error: VisitRefused) -> Refused:
+    """At PV1-19."""
+    return Refused(Condition.DUPLICATE_KEY, Place("PV1", 19), str(error))
 
 
 def of_order(error: OrderRefused, number: int = 1) -> Refused:

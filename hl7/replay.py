@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -34,11 +35,14 @@ def waiting() -> QuerySet[Hl7Message]:
     return Hl7Message.objects.filter(state__in=states).defer("raw", "answer", "later").order_by("pk")
 
 
-def replay(number: int, by: str, *, dry_run: bool = False) -> Effect:
+def replay(
+    number: int, by: str, *, dry_run: bool = False, look: Callable[[Effect], object] = lambda effect: None
+) -> Effect:
     """Apply a message by the profile that its interface has now; ``by`` is who wants it, for the trail.
 
-    With ``dry_run`` everything is done and taken back: the effect tells what would be. The sender isn't told; it has
-    its answer. Raises NotReplayable, and Refused where the message still can't be applied; it then waits on.
+    With ``dry_run`` everything is done and taken back: the effect tells what would be, and ``look`` is called before.
+    The sender isn't told; it has its answer. Raises NotReplayable, and Refused where the message still can't be
+    applied; it then waits on.
     """
     effect = Effect(())
     try:
@@ -51,6 +55,7 @@ def replay(number: int, by: str, *, dry_run: bool = False) -> Effect:
             message = parse(bytes(kept.raw), profile.charset)
             effect = apply(kept, message, profile, f"{kept.interface.name}, replayed by {by}")
             if dry_run:
+                look(effect)
                 raise _TakenBack
             kept.effect = "; ".join(effect.words)
             kept.patient, kept.order = effect.patient, effect.order
@@ -60,10 +65,12 @@ def replay(number: int, by: str, *, dry_run: bool = False) -> Effect:
     return effect
 
 
-def dismiss(number: int, by: str) -> None:
-    """Nothing is to be done about a message. Raises NotReplayable."""
+def dismiss(number: int, by: str, reason: str = "") -> None:
+    """Nothing is to be done about a message, which is kept as it is. Raises NotReplayable."""
     with transaction.atomic():
-        _close(_locked(number), MessageState.DISMISSED, by)
+        kept = _locked(number)
+        kept.effect = f"discarded: {reason}" if reason else "discarded"
+        _close(kept, MessageState.DISMISSED, by)
 
 
 def _locked(number: int) -> Hl7Message:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from archive.models import Patient
+from typing import Final
+
 from audit.kinds import ORDER_RECORD, PATIENT_RECORD, Outcome
+from audit.prepared import PreparedSql
 from audit.record import NewAccessEvent, record
 from hl7.errors import Refused
 from hl7.interfaces import Peer
 from hl7.models import Hl7Message, MessageState
+
+_IDENTIFIER: Final = PreparedSql("SELECT patient_id FROM archive_patient WHERE id = %s")
 
 
 def record_message(message: Hl7Message, refused: Refused | None, *, peer: Peer | None = None, by: str = "") -> None:
@@ -19,7 +23,7 @@ def record_message(message: Hl7Message, refused: Refused | None, *, peer: Peer |
     account = peer.account if peer else ""
     interface = message.interface.name if message.interface else "unknown sender"
     failed = message.state in (MessageState.PARKED, MessageState.REFUSED, MessageState.FAILED)
-    about = Patient.objects.filter(pk=message.patient).values_list("patient_id", flat=True) if message.patient else ()
+    about = [identifier for (identifier,) in _IDENTIFIER.rows([message.patient])] if message.patient else ()
     record(
         [
             NewAccessEvent(
@@ -37,7 +41,7 @@ def record_message(message: Hl7Message, refused: Refused | None, *, peer: Peer |
                 method="HL7",
                 path=message.type,
                 request_id=str(message.pk),
-                patient_ids=tuple(about),
+                patient_ids=about,
             )
         ]
     )

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
+
+from tools import docs_hl7_tables
+from tools.markdown import table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 _MARKED = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -204,18 +207,13 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "status-codes": status_codes,
     "clauses": clauses,
     "costs": costs,
+    **docs_hl7_tables.TABLES,
 }
 
 
 def filled(page: str) -> str:
     """The text of a page with its marked tables as the code has them now. Raises KeyError for an unknown name."""
     return _MARKED.sub(lambda found: found[1] + TABLES[found[2]]() + found[3], page)
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _scope(name: str) -> str:
@@ -233,7 +231,7 @@ def _declared(view: Any) -> tuple[str, str]:
 
 def _methods(view: Any) -> list[tuple[str, Any]]:
     """Each method with the class that has it, which is the one that declares its right and its event."""
-    asked = [method for method in ("get", "post", "patch", "delete") if hasattr(view, method)]
+    asked = [method for method in ("get", "post", "put", "patch", "delete") if hasattr(view, method)]
     return [(method.upper(), next(each for each in view.__mro__ if method in vars(each))) for method in asked]
 
 

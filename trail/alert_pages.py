@@ -16,6 +16,7 @@ from django.views.decorators.http import require_POST, require_safe
 from access.principal import Principal
 from audit.kinds import TRAIL_REVIEWED
 from audit.models import Alert
+from audit.raising import TITLES
 from trail.criteria import page_start
 from trail.door import for_auditors, write_down
 from trail.pages import open_alerts
@@ -93,7 +94,7 @@ def _row(alert: Alert) -> AlertRow:
     }
     return AlertRow(
         alert,
-        rule.title if rule else alert.rule,
+        rule.title if rule else TITLES.get(alert.rule, alert.rule),
         alert.principal_name or alert.source_ip or "somebody unknown",
         urlencode({name: value for name, value in asked.items() if value}),
     )

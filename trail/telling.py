@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from access.telling import Message, channels, tell
 from audit.models import Alert
+from audit.raising import TITLES
 from trail.rules import BY_NAME
 
 # What was found longer ago is no news; the page has it.
@@ -29,16 +30,21 @@ def message(alert: Alert) -> Message:
     """About one alert. Who it was is told by identity: the name of a link's recipient may be the patient's."""
     page = f"{settings.PACS.public_root}{reverse('trail-alerts')}"
     rule = BY_NAME.get(alert.rule)
-    title = rule.title if rule else alert.rule
+    title = f"Unusual use: {rule.title}" if rule else TITLES.get(alert.rule, alert.rule)
     who = f"{alert.principal_kind} {alert.principal_id}" if alert.principal_id else "somebody unknown"
+    what, more = (
+        (f"{alert.description}, by {who}", "Which studies, and what came of it")
+        if rule
+        else (alert.description, "More")
+    )
     return Message(
         subject=f"alert-{alert.pk}",
-        title=f"Unusual use: {title}",
+        title=title,
         text=(
-            f"{alert.description}, by {who}.\n\n"
+            f"{what}.\n\n"
             f"From   {alert.since:%Y-%m-%d %H:%M %Z}\n"
             f"Until  {alert.until:%Y-%m-%d %H:%M %Z}\n\n"
-            f"Which studies, and what came of it: {page}\n"
+            f"{more}: {page}\n"
         ),
         facts={
             "type": f"alert.{alert.rule}",

@@ -28,6 +28,7 @@ from hl7.interfaces import Peer
 from hl7.listener import Listener, tls_context
 from pacs_project.config_hl7 import Hl7Config
 from tests.hl7.messages import ORDER, PID, adt, code, wire
+from tests.hl7.sender import Sender
 
 Listening = tuple[int, "Echo"]
 
@@ -72,41 +73,6 @@ def listening(tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[tu
         asyncio.run_coroutine_threadsafe(listener.close(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
-
-
-class Sender:
-    """A raw socket that speaks MLLP."""
-
-    def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
-        self._kept = b""
-
-    def send(self, data: bytes) -> None:
-        self.socket.sendall(data)
-
-    def answer(self) -> bytes:
-        """The next answer; b"" where the listener closed the connection."""
-        while b"\x1c\r" not in self._kept:
-            try:
-                data = self.socket.recv(65536)
-            except ConnectionResetError:
-                return b""
-            if not data:
-                return b""
-            self._kept += data
-        found, _, self._kept = self._kept.partition(b"\x1c\r")
-        assert found.startswith(b"\x0b")
-        return found[1:]
-
-    def ask(self, message: bytes) -> bytes:
-        self.send(framed(message))
-        return self.answer()
-
-    def __enter__(self) -> Sender:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.socket.close()
 
 
 def message(number: int = 1) -> bytes:
@@ -225,6 +191,31 @@ def test_many_silent_connections_keep_nobody_out() -> None:
         assert code(fresh.ask(message(2))) == "AA"
         assert code(good.ask(message(3))) == "AA"
         assert len(listener._places._open) <= 20
+
+
+def test_nor_do_connections_that_were_served_once() -> None:
+    """The one that has been quiet for longest gives its place up; one that goes on sending keeps it."""
+    with listening(connections=20) as ([port], _, listener), contextlib.ExitStack() as stack:
+        good = stack.enter_context(Sender(port))
+        for number in range(60):
+            each = stack.enter_context(Sender(port))
+            assert code(each.ask(message(number))) == "AA"
+            assert code(good.ask(message(number))) == "AA"
+        assert len(listener._places._open) <= 20
+
+
+def test_a_handshake_that_never_ends_holds_no_more_than_a_place(
+    authority: Callable[[str], tuple[Path, Path]],
+) -> None:
+    server, server_key = authority("server")
+    context = tls_context(str(server), str(server_key), str(server.with_name("ca.pem")))
+    with listening(tls=context, tls_port=0, connections=20) as (ports, _, listener), contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(Sender(ports[-1])).send(b"\x16\x03\x01")
+        until = time.monotonic() + 20
+        while len(listener._tasks) > 20 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert len(listener._tasks) <= 20
 
 
 def test_nobody_else_may_connect() -> None:

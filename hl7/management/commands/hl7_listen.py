@@ -13,6 +13,7 @@ from django.db import close_old_connections
 from hl7.acknowledgement import Answers
 from hl7.interfaces import Peer
 from hl7.listener import Listener, tls_context
+from hl7.listening import EVERY_SECONDS, tell
 from hl7.models import Hl7Interface
 from hl7.receive import receive
 
@@ -49,8 +50,17 @@ async def serve(listener: Listener) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ports = await listener.start()
     log.info("listening on %s", ", ".join(str(port) for port in ports))
+    telling = asyncio.create_task(tell_again_and_again(listener))
     await stop.wait()
+    telling.cancel()
     await listener.close()
+
+
+async def tell_again_and_again(listener: Listener) -> None:
+    """How many connections are open, for the page of interfaces."""
+    while True:
+        await asyncio.to_thread(tell, listener.connections)
+        await asyncio.sleep(EVERY_SECONDS)
 
 
 def answer(raw: bytes, peer: Peer) -> Answers:
