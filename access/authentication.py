@@ -81,7 +81,7 @@ class PrincipalAuthentication(BaseAuthentication):
         principal = authenticate(request._request)
         if principal is None:
             return None
-        if "Authorization" not in request.headers:
+        if "HTTP_AUTHORIZATION" not in request.META:
             refuse_forged(request._request)
         return Authenticated(principal), None
 
@@ -129,7 +129,7 @@ def _unreached(request: HttpRequest) -> HttpResponse:
 
 def _find(request: HttpRequest) -> Principal | None:
     """By the header, else by the cookie that belongs to the address: below a link's own addresses no session counts."""
-    header = request.headers.get("Authorization")
+    header = request.META.get("HTTP_AUTHORIZATION")
     link = mounted_link(request)
     if header is not None:
         found = _bearer(request, header)

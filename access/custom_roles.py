@@ -23,7 +23,7 @@ from audit.record import record
 
 MOST_TITLE: Final = 60
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
-_LOCAL: Final = frozenset({Permission.MANAGE, Permission.AUDIT_READ, Permission.MESSAGES})
+_LOCAL: Final = frozenset({Permission.MANAGE, Permission.AUDIT_READ, Permission.MESSAGES, Permission.INTERFACES})
 
 
 def create_role(

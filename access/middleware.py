@@ -52,18 +52,7 @@ class SignInRequired:
 
     def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
         """401 or the way to the sign-in page, or None to go on."""
-        if getattr(view, _OPEN, False):
-            return None
-        try:
-            principal = authenticate(request)
-            if principal is not None:
-                return None if principal.kind != "link" or is_open_to_links(view) else _out_of_place(request, principal)
-            if request.method == "OPTIONS" and request.path_info.startswith(_DICOMWEB) and (methods := _methods(view)):
-                return HttpResponse(status=204, headers={"Allow": methods, "Cache-Control": "no-store"})
-            detail = "sign in, or send a Bearer token"
-        except AuthenticationFailed as error:
-            detail = str(error.detail)
-        return refuse(request, detail)
+        return None if getattr(view, _OPEN, False) else kept_out(request, view)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Lead a person to the page that asks for the password again, where a view wants that (``access.step_up``)."""
@@ -72,6 +61,20 @@ class SignInRequired:
         if _wants_page(request):
             return way_to_confirm(request)
         return problem(403, "Forbidden", exception.default_code, str(exception.detail))
+
+
+def kept_out(request: HttpRequest, view: Any) -> HttpResponse | None:
+    """The answer to whoever may not ask ``view`` at all: 401, the way to the sign-in page, or 403; None to go on."""
+    try:
+        principal = authenticate(request)
+        if principal is not None:
+            return None if principal.kind != "link" or is_open_to_links(view) else _out_of_place(request, principal)
+        if request.method == "OPTIONS" and request.path_info.startswith(_DICOMWEB) and (methods := _methods(view)):
+            return HttpResponse(status=204, headers={"Allow": methods, "Cache-Control": "no-store"})
+        detail = "sign in, or send a Bearer token"
+    except AuthenticationFailed as error:
+        detail = str(error.detail)
+    return refuse(request, detail)
 
 
 def _methods(view: Any) -> str:

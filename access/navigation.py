@@ -24,10 +24,12 @@ class Entry:
 
 
 ENTRIES: Final = (
+    Entry("worklist-day", "Worklist", lambda principal: policy.may(principal, Permission.WORKLIST)),
     Entry("emergency", "Emergency", policy.may_break_glass),
     Entry("shared", "Shared", policy.may_end_links),
     Entry("trail", "Trail", lambda principal: policy.may(principal, Permission.AUDIT_READ)),
     Entry("own-log", "Who opened my images", has_own_log),
+    Entry("hl7-interfaces", "Interfaces", lambda principal: policy.may(principal, Permission.INTERFACES)),
     Entry("administration", "Administration", policy.may_review),
     Entry("docs", "API", lambda principal: True),
 )

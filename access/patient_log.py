@@ -9,6 +9,7 @@ from access.policy import roles_of, visible_studies
 from access.principal import Principal
 from access.rights import Right
 from access.roles import Permission
+from archive.patient_models import PERSON
 from archive.study_scope import StudyScope
 
 PATIENT = "patient"
@@ -31,5 +32,5 @@ def own_studies(principal: Principal) -> StudyScope:
     return opened.filter(
         Q(pk__in=granted.filter(study__isnull=False).values("study"))
         | Q(pk__in=granted.filter(series__isnull=False).values("series__study"))
-        | Q(patient__in=granted.filter(patient__isnull=False).values("patient"))
+        | Q(patient__in=granted.filter(patient__isnull=False).values(person=PERSON))
     )

@@ -25,6 +25,15 @@ _LETTERS: Final[Mapping[str, Permission]] = MappingProxyType(
         "s": Permission.SEARCH,
     }
 )
+# Workitems are FHIR's Task: made (c), read and found (r, s), claimed, updated and ended (u).
+_TASK_LETTERS: Final[Mapping[str, Permission]] = MappingProxyType(
+    {
+        "c": Permission.WORKITEMS_MANAGE,
+        "r": Permission.WORKITEMS_READ,
+        "u": Permission.WORKITEMS_PERFORM,
+        "s": Permission.WORKITEMS_READ,
+    }
+)
 # SMART App Launch 1 wrote words.
 _WORDS: Final[Mapping[str, str]] = MappingProxyType({"read": "rs", "write": "cud", "*": "cruds"})
 _ENDINGS: Final[Mapping[str, str]] = MappingProxyType(
@@ -39,12 +48,19 @@ SCOPES: Final[Mapping[str, frozenset[Permission] | None]] = MappingProxyType(
         for context in (*OF_PEOPLE, *OF_MACHINES)
         for ending, letters in _ENDINGS.items()
     }
+    | {
+        f"{context}/Task.{''.join(some)}": frozenset(_TASK_LETTERS[letter] for letter in some)
+        for context in ("user", *OF_MACHINES)
+        for size in range(1, 5)
+        for some in combinations(_TASK_LETTERS, size)
+    }
 )
 # What the discovery documents name; the other combinations of letters are known as well.
 NAMED: Final = (
     EVERYTHING,
     LAUNCH_PATIENT,
     *(f"{context}/ImagingStudy.{ending}" for context in (*OF_PEOPLE, *OF_MACHINES) for ending in ("rs", "cruds")),
+    *(f"{context}/Task.{ending}" for context in ("user", *OF_MACHINES) for ending in ("rus", "crus")),
 )
 DEFAULT_OF_APPS: Final = ("patient/ImagingStudy.rs", "user/ImagingStudy.rs")
 IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
@@ -59,9 +75,15 @@ IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         Permission.EXPORT: "give studies to others",
         Permission.BREAK_GLASS: "open studies in an emergency",
         Permission.REPORT: "write reports",
+        Permission.READ_REPORTS: "read reports",
         Permission.AUDIT_READ: "read who saw and did what",
         Permission.MANAGE: "manage accounts, roles and settings",
         Permission.MESSAGES: "send HL7 messages about patients and orders",
+        Permission.INTERFACES: "read HL7 messages and apply them once more",
+        Permission.WORKLIST: "read the worklist, and say what was performed",
+        Permission.WORKITEMS_READ: "find and read workitems",
+        Permission.WORKITEMS_PERFORM: "claim workitems, and say how far they are",
+        Permission.WORKITEMS_MANAGE: "make workitems, change them and ask for their end",
     }
 )
 
@@ -132,4 +154,4 @@ def _is_allowed(scope: str, allowed: Sequence[str], contexts: Sequence[str]) -> 
 
 
 def _context(scope: str) -> str:
-    return scope.partition("/")[0] if "/ImagingStudy." in scope else ""
+    return scope.partition("/")[0] if "/ImagingStudy." in scope or "/Task." in scope else ""

@@ -19,24 +19,29 @@ def event(request: HttpRequest, kind: EventKind, principal: Principal | None, **
     an emergency access by the rule and for the purpose of that, unless ``fields`` name another.
     """
     match = request.resolver_match
-    described = NewAccessEvent(
-        kind=kind,
-        principal_kind=principal.kind if principal else "anonymous",
-        principal_id=principal.id if principal else "",
-        principal_name=principal.name if principal else "",
-        auth_method=principal.auth_method if principal else "",
-        token_id=principal.token_id if principal else "",
-        roles=principal.roles if principal else (),
-        source_ip=getattr(request, "client_address", ""),
-        user_agent=request.headers.get("User-Agent", "")[:512],
-        request_id=getattr(request, "request_id", ""),
-        method=request.method or "",
-        path=f"/{match.route}" if match else "",
-        rule=f"link:{principal.id}" if principal and principal.kind == "link" else "",
-    )
-    if principal and principal.kind == "person" and fields.get("study_uids") and "rule" not in fields:
-        described = replace(described, **rule_of(principal, fields["study_uids"]))
-    return replace(described, **fields)
+    known: dict[str, Any] = {
+        "source_ip": getattr(request, "client_address", ""),
+        "user_agent": request.META.get("HTTP_USER_AGENT", "")[:512],
+        "request_id": getattr(request, "request_id", ""),
+        "method": request.method or "",
+        "path": f"/{match.route}" if match else "",
+    }
+    if principal is None:
+        known["principal_kind"] = "anonymous"
+    else:
+        known |= {
+            "principal_kind": principal.kind,
+            "principal_id": principal.id,
+            "principal_name": principal.name,
+            "auth_method": principal.auth_method,
+            "token_id": principal.token_id,
+            "roles": principal.roles,
+        }
+        if principal.kind == "link":
+            known["rule"] = f"link:{principal.id}"
+        elif principal.kind == "person" and fields.get("study_uids") and "rule" not in fields:
+            known |= rule_of(principal, fields["study_uids"])
+    return NewAccessEvent(kind=kind, **(known | fields))
 
 
 def system_event(kind: EventKind, description: str, **fields: Any) -> NewAccessEvent:

@@ -133,7 +133,7 @@ def _page(request: HttpRequest, principal: Principal, access: UUID, form: Judgem
         f"emergency access {access}",
         context,
         status=400 if form else 200,
-        study_uids=list(found.patient.studies.values_list("study_instance_uid", flat=True)[:LISTED]),
+        study_uids=list(found.studies.values_list("study_instance_uid", flat=True)[:LISTED]),
     )
 
 

@@ -22,7 +22,7 @@ from administration.people import people
 from archive.models import OutboxEntry, Study
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreUnavailable
-from archive.outbox import AT_REST
+from archive.outbox import AT_REST, RECONCILE, STUDY_COMPLETE
 from audit.models import UnsealedEvent
 
 ENDING_DAYS: Final = 3
@@ -142,8 +142,8 @@ def _store() -> State:
 
 def _tasks() -> State:
     late = timezone.now() - timedelta(minutes=WAITING_MINUTES)
-    # Transcoding at rest waits by intention, for days where originals are to be dropped.
-    waiting = Q(dead=False, created_at__lt=late) & ~Q(kind=AT_REST)
+    # These wait by intention: for originals that may be dropped in days, for orders, for the last image of a study.
+    waiting = Q(dead=False, created_at__lt=late) & ~Q(kind__in=(AT_REST, RECONCILE, STUDY_COMPLETE))
     found = OutboxEntry.objects.aggregate(failed=Count("pk", filter=Q(dead=True)), late=Count("pk", filter=waiting))
     if found["failed"]:
         return State("Background work", False, f"{found['failed']} tasks failed for good")

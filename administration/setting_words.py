@@ -104,9 +104,13 @@ WORDS: Final[Mapping[str, str]] = {
     ),
     "PACS_AT_REST__DROP_AFTER_DAYS": "Days that a representation must be old before it may do so.",
     "PACS_AT_REST__NEVER_LOSSY": "Modalities (JSON list) of which ./pacs transcode --lossy makes no copies.",
+    "PACS_WORKLIST__QUIET_SECONDS": "Seconds without a new image after which a study is complete, and its order.",
     "PACS_HL7__HOST": "The address on which the HL7 listener takes messages.",
     "PACS_HL7__PORT": "Its port for plain MLLP; 0: none.",
     "PACS_HL7__TLS_PORT": "Its port for MLLP over TLS, usually 2576; 0: none. Senders need a certificate there.",
+    "PACS_HL7__CERTIFICATE": "The listener's certificate, PEM, with what leads to its root.",
+    "PACS_HL7__KEY": "Its private key.",
+    "PACS_HL7__CA_FILE": "Who signs the certificates of senders, PEM.",
     "PACS_HL7__ALLOW": "Networks (JSON list) that may use the plain port.",
     "PACS_HL7__CONNECTIONS": (
         "Connections that are open at a time. When all are taken, the oldest that never sent a message is closed for a "
@@ -118,6 +122,35 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_HL7__FRAME_BYTES": "The largest message in bytes, over HTTP too.",
     "PACS_HL7__BUFFER_BYTES": "Bytes of unfinished messages that all connections hold together.",
     "PACS_HL7__THREADS": "Messages that are applied at the same time.",
+    "PACS_HL7_OUT__NETWORKS": (
+        "Networks that destinations of HL7 messages may be in (JSON list, 10.20.0.0/16): private ones, and any that "
+        "are sent to without TLS."
+    ),
+    "PACS_HL7_OUT__CERTIFICATE": (
+        "The certificate that is shown to destinations by TLS, PEM, with what leads to its root."
+    ),
+    "PACS_HL7_OUT__KEY": "Its private key.",
+    "PACS_HL7_OUT__CONNECT_SECONDS": "Seconds in which a connection to a destination has to be made.",
+    "PACS_HL7_OUT__ANSWER_SECONDS": "Seconds in which a message has to be answered.",
+    "PACS_HL7_OUT__RETRY_SECONDS": "Seconds until the second attempt; then twice as long each time.",
+    "PACS_HL7_OUT__LONGEST_RETRY_SECONDS": "Seconds between two attempts, at most.",
+    "PACS_HL7_OUT__ATTEMPTS": "Attempts after which a message is given up.",
+    "PACS_HL7_OUT__BLOCKED_SECONDS": "Seconds that a message may wait before an alert is raised.",
+    "PACS_WORKITEMS__LEASE_MINUTES": (
+        "Minutes after which a claim of a workitem without an update has lapsed: subscribers are told, and whoever "
+        "manages workitems may take it away."
+    ),
+    "PACS_WORKITEMS__KEEP_DAYS": (
+        "Days in which a workitem that has ended, and that no deletion lock holds, is still shown."
+    ),
+    "PACS_WORKITEMS__EVENT_DAYS": "Days in which an event of a workitem can be sent again.",
+    "PACS_WORKITEMS__CHANNELS": "Event channels (WebSockets) that a web process keeps open.",
+    "PACS_WORKITEMS__CHANNELS_EACH": "Of these, those of one person or machine.",
+    "PACS_WORKITEMS__PING_SECONDS": (
+        "Seconds between two questions whether a subscriber is still there; after two and a half times as many without "
+        "a sign it is let go."
+    ),
+    "PACS_WORKITEMS__STALLED_SECONDS": "Seconds after which a subscriber that reads nothing of what is sent is let go.",
     "PACS_COMMITMENT_READS_OBJECTS": "Storage commitment also reads each object and compares its SHA-256.",
     "PACS_PICTURE_FONT": (
         "A TrueType or OpenType file with the letters that pictures of reports lack otherwise, such as Chinese ones; "

@@ -78,14 +78,23 @@ class _LookUp:
     order: str
     anywhere: Mapping[int, PreparedSql]
 
+    def whole(self, address: Address) -> tuple[str, tuple[str, ...]]:
+        """The statement that ``ask`` asks within a scope of all studies, and its values."""
+        uids = _uids(address)
+        return self.anywhere[len(uids)].sql, uids
+
     def ask(self, address: Address, scope: QuerySet[Study]) -> list[Row]:
-        named = (address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid)
-        uids = tuple(uid for uid in named if uid is not None)
+        uids = _uids(address)
         pieces = pieces_of(scope)
         if not pieces:
             return self.anywhere[len(uids)].rows(uids)
         condition, parameters = _within(pieces)
         return PreparedSql(self.rows + self.where[len(uids)] + condition + self.order).rows(uids + parameters)
+
+
+def _uids(address: Address) -> tuple[str, ...]:
+    named = (address.study_instance_uid, address.series_instance_uid, address.sop_instance_uid)
+    return tuple(uid for uid in named if uid is not None)
 
 
 def _look_up(rows: str, where: Mapping[int, str], order: str) -> _LookUp:
@@ -94,6 +103,11 @@ def _look_up(rows: str, where: Mapping[int, str], order: str) -> _LookUp:
 
 _FIND_INSTANCES: Final = _look_up(_INSTANCES, _INSTANCES_AT, _INSTANCE_ORDER)
 _FIND_SERIES: Final = _look_up(_SERIES, _SERIES_AT, _SERIES_ORDER)
+
+
+def whole_look_up(kind: str, address: Address) -> tuple[str, tuple[str, ...]]:
+    """The statement, and its values, that finds "instances" or "series" for somebody who may see all studies."""
+    return (_FIND_INSTANCES if kind == "instances" else _FIND_SERIES).whole(address)
 
 
 def instances_at(address: Address, scope: QuerySet[Study]) -> list[Located]:

@@ -288,6 +288,8 @@ def _hand_over(row: Patient, target: Patient | None, standing: Standing, moment:
     rows.move_studies(studies, owner)
     _regrouped(owner)
     rows.refresh(studies)
+    left: Iterable[int] = [] if holder.pk == row.pk else rows.locked_studies(holder)
+    strangers.wish_for_studies({*studies, *left})
     return len(studies)
 
 

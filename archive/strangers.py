@@ -1,7 +1,8 @@
-"""Objects that came under another patient than the rest of their study, when the two turn out to be one person.
+"""Objects that came under another patient than the rest of their study, when the two turn out to be one person, or not
+to be one after all.
 
-Until then they are given as they are (``patient_mismatch``): they must not look like that patient's. Under which
-identifier each came nobody but the object itself knows, so it is read again.
+Strangers are given as they are (``patient_mismatch``): they must not look like that patient's. Under which identifier
+each came nobody but the object itself knows, so it is read again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,13 +26,18 @@ _PATIENT_ID, _ISSUER = "00100020", "00100021"
 def wish_for(patient: Patient) -> None:
     """Have the strangers looked at among the studies of a locked patient, in the current transaction."""
     found = Instance.objects.filter(series__study__patient=patient, patient_mismatch=True)
-    studies = found.values_list("series__study", flat=True).distinct()
+    wish_for_studies(found.values_list("series__study", flat=True).distinct())
+
+
+def wish_for_studies(studies: Iterable[int]) -> None:
+    """Have all objects of these studies looked at: a merge was taken back, and some may be strangers from now on."""
     outbox.wish(Wish(outbox.STRANGERS, str(pk)) for pk in studies)
 
 
-def acquaint(subject: str) -> None:
-    """The task: those objects of the study with this primary key are strangers no more that are its patient's."""
-    rows = Instance.objects.filter(series__study=int(subject), patient_mismatch=True)
+def look(subject: str) -> None:
+    """The task: of the study with this primary key those objects are strangers that came under another patient than it
+    has, and than it came under itself. An identifier that nobody knows says nothing new."""
+    rows = Instance.objects.filter(series__study=int(subject))
     keys = dict(_identifiers(rows.values_list("pk", "object_key", "object_size")))
     with transaction.atomic():
         whose = Study.objects.filter(pk=int(subject)).values_list("patient_id", flat=True).first()
@@ -39,13 +45,19 @@ def acquaint(subject: str) -> None:
         study = Study.objects.select_for_update().filter(pk=int(subject), patient=whose).first()
         if study is None:
             return
-        known = [pk for pk, key in keys.items() if _person(key) == study.patient_id]
-        own = Instance.objects.filter(pk__in=known, patient_mismatch=True)
-        series = sorted(set(own.values_list("series_id", flat=True)))
-        if own.update(patient_mismatch=False):
+        came_under = study.original_patient
+        own = {study.patient_id, *([came_under.person] if came_under else [])}
+        persons = {key: _person(key) for key in set(keys.values())}
+        series: set[int] = set()
+        for stranger in (False, True):
+            found = [pk for pk, key in keys.items() if persons[key] and (persons[key] not in own) is stranger]
+            changed = rows.filter(pk__in=found, patient_mismatch=not stranger)
+            series.update(changed.values_list("series_id", flat=True))
+            changed.update(patient_mismatch=stranger)
+        if series:
             patient_rows.refresh([study.pk])
             patient_rows.look_for_orders(study.patient)
-            tell(series)
+            tell(sorted(series))
 
 
 def _identifiers(rows: Iterable[tuple[int, str, int]]) -> Iterator[tuple[int, tuple[str, str]]]:

@@ -27,7 +27,7 @@ TASKS: dict[str, Callable[[str], None]] = {
     outbox.EXTENDED_REFRESH: extended_refresh.refresh,
     outbox.EXTENDED_REMOVAL: extended_tags.remove_values,
     outbox.AT_REST: at_rest.transcode_series,
-    outbox.STRANGERS: strangers.acquaint,
+    outbox.STRANGERS: strangers.look,
 }
 
 

@@ -6,7 +6,8 @@ from itertools import chain
 from typing import Any
 
 from django.db import connection
-from psycopg import ClientCursor
+
+from audit.prepared import OpenCursor
 
 
 @contextmanager
@@ -24,11 +25,10 @@ def bounded(*, lock_seconds: float | None = None, statement_seconds: float | Non
         if many:
             return execute(sql, params, many, context)
         cursor = context["cursor"].cursor
-        if not isinstance(cursor, ClientCursor):
+        if isinstance(cursor, OpenCursor):
             # The server binds the parameters, of one statement then: what goes before it travels as one of its own.
-            with connection.wrap_database_errors, cursor.connection.pipeline():
-                cursor.connection.execute(_SET[len(limits)], [*chain.from_iterable(limits.items())])
-                return execute(sql, params, many, context)
+            cursor.before = ((_SET[len(limits)], [*chain.from_iterable(limits.items())]),)
+            return execute(sql, params, many, context)
         result = execute(prefix + sql, params, many, context)
         for _ in limits:
             # The results of SET come first.

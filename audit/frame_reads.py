@@ -113,18 +113,16 @@ def fold(after: float | None = None) -> int:
         return int(cursor.rowcount)
 
 
+_APART: Final = ("request_id", "series_uid", "instance_uid", "instance_count", "bytes", "query")
+_SEVERAL: Final = ("roles", "study_uids", "patient_ids")
 _common: Final = attrgetter(
-    *(
-        field.name
-        for field in fields(NewAccessEvent)
-        if field.name not in ("request_id", "series_uid", "instance_uid", "instance_count", "bytes", "query")
-    )
+    *(field.name for field in fields(NewAccessEvent) if field.name not in _APART and field.name not in _SEVERAL)
 )
 
 
 def _key(event: NewAccessEvent) -> tuple[Any, ...]:
     """All that the answers of a window have in common."""
-    return tuple(tuple(value) if isinstance(value, list) else value for value in _common(event))
+    return (*_common(event), tuple(event.roles), tuple(event.study_uids), tuple(event.patient_ids))
 
 
 def _count(counted: Sequence[_Answer]) -> list[None]:

@@ -49,6 +49,9 @@ SHARE_ENDED: Final = EventKind(
 IMPORT: Final = EventKind("import", "110107", "Import", "C")
 PATIENT_RECORD: Final = EventKind("patient_record", "110110", "Patient Record", "U")
 ORDER_RECORD: Final = EventKind("order_record", "110109", "Order Record", "U")
+REPORT_READ: Final = EventKind("report_read", "110110", "Patient Record", "R")
+PROCEDURE_RECORD: Final = EventKind("procedure_record", "110111", "Procedure Record", "U")
+WORKITEM_WATCHED: Final = EventKind("workitem_watched", "110111", "Procedure Record", "R")
 READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
 TRAIL_REVIEWED: Final = EventKind("trail_reviewed", "110101", "Audit Log Used", "R")
 # CID 403 is extensible and has no code for what no rule forbids but somebody should look at.
@@ -104,6 +107,9 @@ KINDS: Final[Mapping[str, EventKind]] = {
         IMPORT,
         PATIENT_RECORD,
         ORDER_RECORD,
+        PROCEDURE_RECORD,
+        REPORT_READ,
+        WORKITEM_WATCHED,
         READ_TRAIL,
         TRAIL_REVIEWED,
         ALERT,

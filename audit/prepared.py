@@ -1,18 +1,23 @@
 """Statements that are asked again and again, planned once a database connection: PostgreSQL plans them for longer than
 it runs them. What they find is never kept.
 
-Parameters are bound by the server. ``PACS_DATABASE_PREPARE`` false leaves the plans out, for a pooler that gives each
-transaction another connection. The statements count among Django's and pass its wrappers, ``audit.bounded`` too.
+They go to libpq as they are (``audit.exchange``): psycopg's cursors and Django's around them take longer than such a
+statement. Parameters are bound by the server. ``PACS_DATABASE_PREPARE`` false leaves the plans out, for a pooler that
+gives each transaction another connection. Where Django logs statements, or something wraps them (``audit.bounded``),
+they pass that like all others.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
-from django.db.backends.utils import CursorWrapper
+
+from audit.exchange import Found, exchange
+from audit.expected import expected
 
 Row = tuple[Any, ...]
 
@@ -25,23 +30,19 @@ class PreparedSql:
 
     def rows(self, parameters: Sequence[Any] = ()) -> list[Row]:
         """All rows, as psycopg reads them: JSON is text still."""
-        with self._asked(parameters) as cursor:
-            found: list[Row] = cursor.fetchall()
-        return found
+        return self._asked(parameters).rows
 
     def row(self, parameters: Sequence[Any] = ()) -> Row | None:
         """The first row; None if there is none."""
-        with self._asked(parameters) as cursor:
-            found: Row | None = cursor.fetchone()
-        return found
+        found = self._asked(parameters).rows
+        return found[0] if found else None
 
     def run(self, parameters: Sequence[Any] = ()) -> int:
         """Carry out a statement that returns nothing; how many rows it was about."""
-        with self._asked(parameters) as cursor:
-            return int(cursor.rowcount)
+        return self._asked(parameters).count
 
-    def _asked(self, parameters: Sequence[Any]) -> CursorWrapper:
-        connection = connections[DEFAULT_DB_ALIAS]
+    def _asked(self, parameters: Sequence[Any]) -> Found:
+        connection: Any = connections[DEFAULT_DB_ALIAS]
         try:
             return self._ask(connection, parameters)
         except NotSupportedError:
@@ -51,35 +52,50 @@ class PreparedSql:
             connection.close()
             return self._ask(connection, parameters)
 
-    def _ask(self, connection: Any, parameters: Sequence[Any]) -> CursorWrapper:
+    def _ask(self, connection: Any, parameters: Sequence[Any]) -> Found:
         """As ``connection.cursor()`` and its ``execute``, with parameters that the server binds."""
-        connection.validate_thread_sharing()
         connection.close_if_health_check_failed()
         connection.ensure_connection()
-        logged = connection.queries_logged
-        with connection.wrap_database_errors:
-            raw: Any = _Logged(connection.connection) if logged else _Cursor(connection.connection)
-        cursor: CursorWrapper = connection.make_debug_cursor(raw) if logged else connection.make_cursor(raw)
-        cursor.execute(self.sql, parameters)
-        return cursor
-
-
-class _Cursor(psycopg.Cursor[Row]):
-    """Prepares each statement; Django keeps its connections from doing so, and for all others that stays so."""
-
-    def execute(self, query: Any, params: Any = None, **_: Any) -> "_Cursor":
-        self.connection.prepare_threshold = 0 if settings.PACS.database_prepare else None
+        if connection.execute_wrappers or connection.queries_logged:
+            return self._ask_openly(connection, parameters)
+        if (found := expected.taken(self.sql, parameters)) is not None:
+            return found
+        connection.validate_no_broken_transaction()
+        statements = ((self.sql, parameters), *expected.to_send())
         try:
-            return super().execute(query, params, prepare=True)
-        finally:
-            self.connection.prepare_threshold = None
+            found, *further = exchange(connection.connection, statements, keep=settings.PACS.database_prepare)
+            if further:
+                expected.found = further[0]
+            return found
+        except psycopg.Error:
+            with connection.wrap_database_errors:
+                raise
+
+    def _ask_openly(self, connection: Any, parameters: Sequence[Any]) -> Found:
+        raw = OpenCursor(connection.connection, logged=connection.queries_logged)
+        cursor = (connection.make_debug_cursor if connection.queries_logged else connection.make_cursor)(raw)
+        cursor.execute(self.sql, parameters)
+        return raw.found
 
 
-class _Logged(_Cursor):
-    """Leaves the statement with its values where Django's log of statements looks for it."""
+class OpenCursor(AbstractContextManager["OpenCursor"]):
+    """What Django's own cursors have inside, as far as they need it. ``before`` goes before the statement, in the same
+    round trip and transaction."""
 
-    def execute(self, query: Any, params: Any = None, **_: Any) -> Any:
-        super().execute(query, params)
-        whole: Any = SimpleNamespace(query=psycopg.ClientCursor(self.connection).mogrify(query, params).encode())
-        self._query = whole
-        return self
+    def __init__(self, connection: psycopg.Connection[Any], *, logged: bool) -> None:
+        self.connection = connection
+        self.before: tuple[tuple[str, Sequence[Any]], ...] = ()
+        self.found = Found([], -1)
+        self._logged = logged
+        self._query: Any = None
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> None:
+        """Ask; the statement with its values is left where Django's log of statements looks for it."""
+        statements = (*self.before, (sql, parameters or ()))
+        self.found = exchange(self.connection, statements, keep=settings.PACS.database_prepare)[-1]
+        if self._logged:
+            shown = psycopg.ClientCursor(self.connection).mogrify(sql, parameters)
+            self._query = SimpleNamespace(query=shown.encode())
+
+    def __exit__(self, *raised: Any) -> None:
+        """Nothing is open."""

@@ -1,10 +1,9 @@
 """WADO-RS: one bulk value, what a BulkDataURI in the metadata points to (PS3.18 10.4.1.1.5)."""
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive import metadata
@@ -40,7 +39,7 @@ class RetrieveBulkData(DicomwebView):
     @extend_schema(
         summary="Retrieve bulk data (PS3.18 10.4.1.1.5)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
     )
-    def get(self, request: Request, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str, series: str, instance: str, path: str) -> HttpResponseBase:
         """The value little endian; encapsulated pixel data as its frames; a document also in its own media type."""
         located = locate(self.scope(request), Address(study, series, instance))[0]
         if hides(path, self.withheld(request)):
@@ -48,7 +47,7 @@ class RetrieveBulkData(DicomwebView):
         return send_bulk_value(self, request, located, path)
 
 
-def send_bulk_value(view: DicomwebView, request: Request, located: Located, path: str) -> HttpResponseBase:
+def send_bulk_value(view: DicomwebView, request: HttpRequest, located: Located, path: str) -> HttpResponseBase:
     """The value at ``path`` in what the client prefers; encapsulated pixel data as a part for each frame."""
     address = located.address
     frames = _frames_at(located, path)
@@ -76,7 +75,7 @@ def send_bulk_value(view: DicomwebView, request: Request, located: Located, path
     return multipart_response([OutPart(headers, payload.length, pieces)], chosen.media_type)
 
 
-def _own_type(view: DicomwebView, request: Request, address: Address, path: str) -> str | None:
+def _own_type(view: DicomwebView, request: HttpRequest, address: Address, path: str) -> str | None:
     """The media type that an encapsulated document says it has (PS3.3 C.24.2)."""
     if path != _ENCAPSULATED_DOCUMENT or address.sop_instance_uid is None:
         return None

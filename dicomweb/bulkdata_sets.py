@@ -4,10 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.errors import NotFound
@@ -37,7 +36,7 @@ class RetrieveBulkDataSet(DicomwebView):
         responses={(200, "multipart/related"): OpenApiTypes.BINARY},
     )
     def get(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None
+        self, request: HttpRequest, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
         """A part for each bulk value, under its BulkDataURI; encapsulated pixel data a part for each frame."""
         address = Address(study, series, instance)

@@ -15,8 +15,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from access.roles import Permission
 from dicom.attributes import ATTRIBUTES, Level
@@ -28,6 +26,7 @@ from dicomweb.extended_tags import ManageTags, ReadTags
 from dicomweb.frames import RetrieveFrames
 from dicomweb.media_types import Representation
 from dicomweb.metadata import RetrieveMetadata
+from dicomweb.performed import ReadPerformed, ReportPerformed
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchView
 from dicomweb.rendered import RetrieveRendered
@@ -38,22 +37,37 @@ from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView, dicomweb_root
 from dicomweb.wado import RetrieveInstances
 from dicomweb.wado_uri import WadoUri
+from dicomweb.workitem import RetrieveWorkItem, UpdateWorkItem
+from dicomweb.workitem_state import WorkItemCancellation, WorkItemState
+from dicomweb.workitems import CreateWorkItem, SearchWorkItems
+from dicomweb.worklist import ScheduledSteps
 from dicomweb.zip_body import ZIP
 
 NAMESPACE = "http://wadl.dev.java.net/2009/02"
 WADL = Representation("application/vnd.sun.wadl+xml", None, multipart=False)
 # `choose` knows application/json by this name; the answer says application/json.
 _AS_JSON = Representation("application/dicom+json", None, multipart=False)
-METHODS = ("get", "post", "patch", "delete")
+METHODS = ("get", "post", "put", "patch", "delete")
 _VERBS = {
     Permission.SEARCH: "SearchFor",
     Permission.RETRIEVE: "Retrieve",
     Permission.OBJECTS: "Retrieve",
     Permission.STORE: "Store",
     Permission.DELETE: "Delete",
+    Permission.WORKLIST: "SearchFor",
 }
 # Of what is managed
 _CHANGES = {"get": "Retrieve", "post": "Declare", "patch": "Change", "delete": "Remove"}
+_OF_WORKITEMS: Mapping[type, str] = {
+    CreateWorkItem: "Create",
+    SearchWorkItems: "SearchFor",
+    RetrieveWorkItem: "Retrieve",
+    UpdateWorkItem: "Update",
+    WorkItemState: "Change",
+    WorkItemCancellation: "RequestOf",
+}
+# Of what modalities say
+_SAYS = {"get": "Retrieve", "post": "Report"}
 _LEVELS: Sequence[Level] = ("patient", "study", "series", "instance")
 _DICOM = tuple(Representation("application/dicom", None, multipart) for multipart in (True, False))
 _OCTETS = tuple(Representation("application/octet-stream", None, multipart) for multipart in (True, False))
@@ -76,6 +90,10 @@ _OFFERED: Mapping[type, Sequence[Representation]] = {
     Commitment: (JSON,),
     ReadTags: (Representation("application/json", None, multipart=False),),
     ManageTags: (Representation("application/json", None, multipart=False),),
+    ScheduledSteps: FORMS,
+    ReadPerformed: (JSON, SINGLE_XML),
+    SearchWorkItems: FORMS,
+    RetrieveWorkItem: (JSON, SINGLE_XML, *FORMS[1:]),
 }
 _TAKEN: Mapping[type, Sequence[str]] = {
     StoreView: (
@@ -85,7 +103,12 @@ _TAKEN: Mapping[type, Sequence[str]] = {
         "application/dicom",
     ),
     Commitment: ("application/dicom+json",),
+    ReportPerformed: (JSON.media_type, SINGLE_XML.media_type),
     ManageTags: ("application/json",),
+    CreateWorkItem: (JSON.media_type, SINGLE_XML.media_type),
+    UpdateWorkItem: (JSON.media_type, SINGLE_XML.media_type),
+    WorkItemState: (JSON.media_type, SINGLE_XML.media_type),
+    WorkItemCancellation: (JSON.media_type, SINGLE_XML.media_type),
 }
 
 
@@ -97,16 +120,16 @@ class Capabilities(DicomwebView):
 
     patterns: ClassVar[Sequence[URLPattern]] = ()
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: HttpRequest) -> None:
         """No right is asked for; that somebody asks is seen to by the middleware."""
-        APIView.initial(self, request, *args, **kwargs)
+        self.check_origin(request)
 
     @extend_schema(
         operation_id="capabilities",
         summary="Retrieve capabilities (PS3.18 8.9)",
         responses={(200, WADL.media_type): OpenApiTypes.STR, (200, "application/json"): OpenApiTypes.OBJECT},
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: HttpRequest) -> HttpResponse:
         """WADL, or the same tree as JSON."""
         chosen = self.negotiate(request, (WADL, _AS_JSON))
         tree = description(self.patterns, dicomweb_root(request))
@@ -117,7 +140,7 @@ class Capabilities(DicomwebView):
         response["Vary"] = "Accept"
         return response
 
-    def options(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:  # type: ignore[override]
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The same, with the methods of the resource."""
         response = self.get(request)
         response["Allow"] = "GET, HEAD, OPTIONS"
@@ -168,7 +191,11 @@ def method_id(entry: URLPattern, method: str, owner: type[DicomwebView]) -> str:
     stored = method == "get" and owner.permission is Permission.STORE
     if owner.permission is Permission.MANAGE:
         return f"{_CHANGES[method]}{name}"
-    verb = _VERBS[Permission.RETRIEVE if stored else owner.permission]
+    if (said := _OF_WORKITEMS.get(owner)) is not None:
+        return f"{said}{name}"
+    if issubclass(owner, ReportPerformed | ReadPerformed):
+        return f"{_SAYS[method]}{name}"
+    verb = _VERBS.get(Permission.RETRIEVE if stored else owner.permission, method.capitalize())
     return f"{verb}{name}"
 
 
@@ -188,7 +215,7 @@ def _describe(node: Element, entry: URLPattern, method: str, owner: type[Dicomwe
         queries |= _search_names(view.level)
     for query in sorted(queries):
         SubElement(request, "param", name=query, style="query")
-    for media_type in taken(owner) if method in ("post", "patch") else ():
+    for media_type in taken(owner) if method in ("post", "put", "patch") else ():
         SubElement(request, "representation", mediaType=media_type)
     response.set("status", "204" if method == "delete" else "200")
 
@@ -228,5 +255,6 @@ def declared(view: type[DicomwebView], owner: type[DicomwebView], method: str) -
     found = schema()
     # It asks its view for the API version of the request; there are no versions.
     found.view, found.method = view(), method.upper()
+    found.view.determine_version = lambda *_, **__: (None, None)
     found.view.setup(HttpRequest())
     return found

@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may, visible_studies, withheld
@@ -52,13 +51,13 @@ class _FeedView(DicomwebView):
     permission = Permission.SEARCH
     event = kinds.SEARCH
 
-    def answer(self, request: Request, found: Sequence[Change], with_metadata: bool) -> list[dict[str, Any]]:
+    def answer(self, request: HttpRequest, found: Sequence[Change], with_metadata: bool) -> list[dict[str, Any]]:
         """The entries as JSON objects, with the record of the search and of what was read for it."""
         metadata: Mapping[str, bytes] = {}
         principal = principal_of(request)
         events = [
             event(
-                request._request,
+                request,
                 self.event,
                 principal,
                 query=request.META.get("QUERY_STRING", ""),
@@ -75,7 +74,7 @@ class _FeedView(DicomwebView):
             studies = {change.study_instance_uid for change in found if change.sop_instance_uid in metadata}
             events.append(
                 event(
-                    request._request,
+                    request,
                     kinds.ACCESS,
                     principal,
                     query="metadata",
@@ -96,7 +95,7 @@ class ChangeFeed(_FeedView):
         parameters=_PARAMETERS,
         responses={(200, "application/json"): OpenApiTypes.OBJECT},
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: HttpRequest) -> HttpResponse:
         """Entries in the order of their sequence."""
         self.negotiate(request, [_JSON])
         values = _parameters(request, _OF_FEED)
@@ -114,7 +113,7 @@ class LatestChange(_FeedView):
         parameters=[_INCLUDE],
         responses={(200, "application/json"): OpenApiTypes.OBJECT, 204: None},
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: HttpRequest) -> HttpResponse:
         """The last entry; 204 if there is none."""
         self.negotiate(request, [_JSON])
         values = _parameters(request, _OF_LATEST)
@@ -123,10 +122,10 @@ class LatestChange(_FeedView):
         return _json(entries[0]) if entries else HttpResponse(status=204)
 
 
-def _parameters(request: Request, known: frozenset[str]) -> dict[str, str]:
+def _parameters(request: HttpRequest, known: frozenset[str]) -> dict[str, str]:
     """Names without regard to case. What is unknown is refused: a reader whose ``since`` is misspelt starts anew."""
     values: dict[str, str] = {}
-    for given, texts in request._request.GET.lists():
+    for given, texts in request.GET.lists():
         name = given.lower()
         if name not in known:
             raise BadRequest("unknown parameter; known are " + ", ".join(sorted(known)))

@@ -6,10 +6,9 @@ Answered at once, so never 202. What a body says is ``dicomweb.commitment_module
 from collections.abc import Sequence
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.roles import Permission
@@ -39,7 +38,7 @@ class Commitment(DicomwebView):
         request={"application/dicom+json": OpenApiTypes.OBJECT},
         responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT},
     )
-    def post(self, request: Request, transaction: str) -> HttpResponse:
+    def post(self, request: HttpRequest, transaction: str) -> HttpResponse:
         """The verdict on each instance; the same request again gets the same answer."""
         self.negotiate(request, [_JSON])
         references = _references(request)
@@ -74,7 +73,7 @@ class Commitment(DicomwebView):
         summary="The result of a commitment request (PS3.18 13.5)",
         responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT},
     )
-    def get(self, request: Request, transaction: str) -> HttpResponse:
+    def get(self, request: HttpRequest, transaction: str) -> HttpResponse:
         """The result that was given; 404 where there is none of this principal."""
         self.negotiate(request, [_JSON])
         result = result_of(transaction, principal_of(request).id)
@@ -82,13 +81,13 @@ class Commitment(DicomwebView):
         return json_response(result)
 
 
-def _references(request: Request) -> list[Reference]:
+def _references(request: HttpRequest) -> list[Reference]:
     """The Storage Commitment Request Module of the body (PS3.18 J.1), alone or as an array of one."""
     limits = settings.PACS.limits
-    found = parse_content_type(request._request.META.get("CONTENT_TYPE", "")).type
+    found = parse_content_type(request.META.get("CONTENT_TYPE", "")).type
     if found not in _TYPES:
         raise UnsupportedMediaType(f"expected {_TYPES[0]}, found {found}")
-    read = body_reader(request._request)
+    read = body_reader(request)
     pieces: list[bytes] = []
     while sum(map(len, pieces)) <= limits.commitment_bytes and (piece := read(1 << 16)):
         pieces.append(piece)

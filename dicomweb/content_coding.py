@@ -11,8 +11,9 @@ from typing import Final
 
 import imagecodecs
 from django.http import HttpResponse, HttpResponseBase
-from django.utils.cache import patch_vary_headers
 from isal import igzip
+
+from access.answer_fields import vary
 
 SMALLEST: Final = 1024
 _TEXTS: Final = (
@@ -45,7 +46,7 @@ def coded(accept_encoding: str, response: HttpResponseBase) -> HttpResponseBase:
     """``response`` in the coding that the client likes best, if it is a text of some length; else as it is."""
     if not response.headers.get("Content-Type", "").startswith(_TEXTS):
         return response
-    patch_vary_headers(response, ("Accept-Encoding",))
+    vary(response, "Accept-Encoding")
     name = coding_for(accept_encoding)
     if not name or response.has_header("Content-Encoding") or response.status_code in (204, 304):
         return response

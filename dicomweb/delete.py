@@ -1,8 +1,7 @@
 """DELETE on the resources of the Retrieve transaction: 204, again 204 while the deletion is remembered, then 404."""
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.restrictions import remember_deleted
@@ -21,7 +20,7 @@ class DeleteView(DicomwebView):
 
     @extend_schema(summary="Delete a study, a series or an instance", request=None, responses={204: None})
     def delete(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None
+        self, request: HttpRequest, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponse:
         """Hide what is at the address at once; its objects are removed after the grace period."""
 

@@ -13,6 +13,8 @@ from rest_framework import exceptions
 from archive.errors import ArchiveFull, ArchiveUnavailable, Conflict, InvalidQuery, NotFound, NotRenderable
 from audit.record import AuditUnavailable
 from dicomweb.multipart import MediaTypeError, MultipartError
+from workitems.errors import Gone
+from worklist.performed_rules import InvalidPerformedStep
 
 RETRY_AFTER_SECONDS = 5
 
@@ -41,6 +43,18 @@ class TooLarge(Exception):
     """The request's body is larger, or names more, than this resource takes."""
 
 
+class NoUpgrade(Exception):
+    """The resource is a WebSocket, and the request asks for none, or for one of another version."""
+
+
+class NoChannels(Exception):
+    """The server that this process runs in can't give a connection away."""
+
+
+class TooManyChannels(Exception):
+    """There are as many event channels as there may be."""
+
+
 class BodyAborted(Exception):
     """The client went away, or its body could not be read to its end."""
 
@@ -56,6 +70,7 @@ class Problem:
 
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
+    Gone: Problem(410, "gone", "Gone"),
     NotFound: Problem(404, "not-found", "Not found"),
     NotRenderable: Problem(406, "no-picture", "There is no such representation of this instance"),
     NotAcceptable: Problem(406, "not-acceptable", "No acceptable representation"),
@@ -64,12 +79,16 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     MultipartError: Problem(400, "malformed-body", "Malformed multipart body"),
     BodyAborted: Problem(400, "malformed-body", "The body ended early"),
     InvalidQuery: Problem(400, "invalid-query", "Malformed query"),
+    InvalidPerformedStep: Problem(400, "invalid-performed-step", "No such performed procedure step can be"),
     # A row that a Delete took away between two look-ups of one request.
     ObjectDoesNotExist: Problem(404, "not-found", "Not found", told=False),
     Conflict: Problem(409, "conflict", "Conflict"),
     TooLarge: Problem(413, "too-large", "Too large"),
     RangeNotSatisfiable: Problem(416, "range-not-satisfiable", "No such range"),
     BadRequest: Problem(400, "bad-request", "Malformed request"),
+    NoUpgrade: Problem(426, "upgrade-required", "This is a WebSocket"),
+    NoChannels: Problem(501, "not-implemented", "There are no channels here"),
+    TooManyChannels: Problem(503, "too-many-channels", "Temporarily unavailable"),
     ArchiveFull: Problem(507, "archive-full", "No room"),
     ArchiveUnavailable: Problem(503, "unavailable", "Temporarily unavailable"),
     AuditUnavailable: Problem(503, "audit-unavailable", "Temporarily unavailable"),
@@ -106,4 +125,7 @@ def error_response(error: Exception) -> HttpResponse | None:
     response = problem_response(problem, str(getattr(error, "detail", error)) if problem.told else "")
     if isinstance(error, RangeNotSatisfiable):
         response["Content-Range"] = f"bytes */{error.length}"
+    if isinstance(error, NoUpgrade):
+        response["Upgrade"], response["Connection"] = "websocket", "Upgrade"
+        response["Sec-WebSocket-Version"] = "13"
     return response

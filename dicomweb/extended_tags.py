@@ -10,10 +10,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive import extended_tags
@@ -58,18 +57,18 @@ class _ByMethod(DicomwebView):
     permission = ReadTags.permission
     event = ReadTags.event
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: HttpRequest) -> None:
         """Ask for the right that the method needs."""
         changes: type[DicomwebView] = ManageTags if request.method in ("POST", "PATCH", "DELETE") else ReadTags
         self.permission, self.event = changes.permission, changes.event  # type: ignore[misc]
-        super().initial(request, *args, **kwargs)
+        super().initial(request)
 
 
 class ListTags(ReadTags):
     """``GET /extendedquerytags``."""
 
     @extend_schema(operation_id="extended_query_tags", summary="All extended query tags", responses=_OBJECT)
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: HttpRequest) -> HttpResponse:
         """The declared attributes with what became of them."""
         self.negotiate(request, [JSON])
         self.record(request, query="extended query tags")
@@ -86,7 +85,7 @@ class DeclareTags(ManageTags):
         request={"application/json": OpenApiTypes.OBJECT},
         responses={(202, "application/json"): OpenApiTypes.OBJECT},
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: HttpRequest) -> HttpResponse:
         """202 with the operation that indexes what is stored, and the tags; all are declared or none."""
         self.negotiate(request, [JSON])
         body = _body(request)
@@ -110,7 +109,7 @@ class ReadTag(ReadTags):
     """``GET /extendedquerytags/{tag}``."""
 
     @extend_schema(operation_id="extended_query_tag", summary="One extended query tag", responses=_OBJECT)
-    def get(self, request: Request, tag: str) -> HttpResponse:
+    def get(self, request: HttpRequest, tag: str) -> HttpResponse:
         """The tag with what became of it."""
         self.negotiate(request, [JSON])
         found = extended_tags.declared_at(tag)
@@ -127,7 +126,7 @@ class ChangeTag(ManageTags):
         request={"application/json": OpenApiTypes.OBJECT},
         responses=_OBJECT,
     )
-    def patch(self, request: Request, tag: str) -> HttpResponse:
+    def patch(self, request: HttpRequest, tag: str) -> HttpResponse:
         """The tag as it is now. Values are kept up to date while it is disabled."""
         self.negotiate(request, [JSON])
         status = _lower(_body(request)).get("querystatus")
@@ -140,7 +139,7 @@ class ChangeTag(ManageTags):
     @extend_schema(
         operation_id="remove_extended_query_tag", summary="Take an extended query tag back", responses={204: None}
     )
-    def delete(self, request: Request, tag: str) -> HttpResponse:
+    def delete(self, request: HttpRequest, tag: str) -> HttpResponse:
         """204: it is no longer searched, and its values go soon."""
         text = f"remove extended query tag {extended_tags.declared_at(tag).attribute.path}"
         extended_tags.remove(tag, lambda: self.record(request, query=text))
@@ -165,7 +164,7 @@ class ExtendedTagErrors(ManageTags):
         ],
         responses=_OBJECT,
     )
-    def get(self, request: Request, tag: str) -> HttpResponse:
+    def get(self, request: HttpRequest, tag: str) -> HttpResponse:
         """The instances by their UIDs, never a value."""
         self.negotiate(request, [JSON])
         limit, offset = _number(request, "limit", _DEFAULT_LIMIT), _number(request, "offset", 0)
@@ -183,7 +182,7 @@ class ExtendedTagOperation(ReadTags):
     @extend_schema(
         operation_id="operation", summary="How far the indexing of what is stored has come", responses=_OBJECT
     )
-    def get(self, request: Request, operation: str) -> HttpResponse:
+    def get(self, request: HttpRequest, operation: str) -> HttpResponse:
         """The operation that a declaration began."""
         self.negotiate(request, [JSON])
         try:
@@ -209,11 +208,11 @@ class ExtendedTagOperation(ReadTags):
         )
 
 
-def _body(request: Request) -> Any:
-    found = parse_content_type(request._request.META.get("CONTENT_TYPE", "")).type
+def _body(request: HttpRequest) -> Any:
+    found = parse_content_type(request.META.get("CONTENT_TYPE", "")).type
     if found != "application/json":
         raise UnsupportedMediaType(f"expected application/json, found {found}")
-    read = body_reader(request._request)
+    read = body_reader(request)
     body = b""
     while len(body) <= _LONGEST_BODY and (piece := read(1 << 16)):
         body += piece
@@ -243,8 +242,8 @@ def _attribute(given: Any, number: int) -> ExtendedAttribute:
         raise BadRequest(f"tag {number}: {error}") from error
 
 
-def _number(request: Request, name: str, default: int) -> int:
-    text = request._request.GET.get(name, str(default))
+def _number(request: HttpRequest, name: str, default: int) -> int:
+    text = request.GET.get(name, str(default))
     if not _NUMBER.fullmatch(text):
         raise BadRequest(f"{name}: expected a whole number of at most 9 digits")
     return int(text)

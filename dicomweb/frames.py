@@ -5,10 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from django.conf import settings
-from django.http import HttpResponseBase, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.frames import Frames, frames_of
@@ -34,18 +33,19 @@ class RetrieveFrames(DicomwebView):
 
     permission = Permission.RETRIEVE
     event = kinds.RETRIEVE
+    looks_up = "instances"
 
     @extend_schema(
         summary="Retrieve frames (PS3.18 10.4.1.1.6)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
     )
-    def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
         """As stored wherever that is acceptable; decoded otherwise, and coded in what was named."""
         wanted = frame_numbers(numbers)
         frames = frames_of(locate(self.scope(request), Address(study, series, instance))[0])
         return send_frames(self, request, frames, wanted)
 
 
-def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Sequence[int]) -> HttpResponseBase:
+def send_frames(view: DicomwebView, request: HttpRequest, frames: Frames, wanted: Sequence[int]) -> HttpResponseBase:
     """The frames ``wanted``, at least one, in what the client prefers of what there is.
 
     The first frame is in hand, and all are known to exist, before the status line.
@@ -63,7 +63,7 @@ def send_frames(view: DicomwebView, request: Request, frames: Frames, wanted: Se
     lengths = [frames.length(number, syntax) for number in wanted]
     address, whose, query = frames.instance.address, [frames.instance], f"frames={spoken(wanted)}"
     known_by = validators(frames.instance, query, chosen.content_type)
-    if chosen.multipart and known_by.unchanged(request.headers):
+    if chosen.multipart and known_by.unchanged(request):
         view.record_frames(request, address, len(wanted), whose, instance_count=1, bytes=0, query=query)
         return in_parts(HttpResponseNotModified(), known_by)
     opened = frames.open_ahead(wanted, syntax)

@@ -34,7 +34,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from dicom.transfer_syntaxes import (
     EXPLICIT_VR_LITTLE_ENDIAN,
@@ -74,8 +74,7 @@ _LOST_PLUS: Final = re.compile(r"(?<=[A-Za-z0-9]) (?=[A-Za-z0-9])")
 _REMEMBERED_LENGTH: Final = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Representation:
+class Representation(NamedTuple):
     """What the server can give: media type (of each part if multipart), transfer syntax UID if any, packaging."""
 
     media_type: str

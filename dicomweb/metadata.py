@@ -1,9 +1,8 @@
 """WADO-RS: metadata without bulk data, as DICOM JSON or XML (PS3.18 10.4.1.1.2)."""
 
-from django.http import HttpResponse, HttpResponseBase, HttpResponseNotModified
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotModified
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive import metadata
@@ -20,13 +19,14 @@ class RetrieveMetadata(DicomwebView):
 
     permission = Permission.RETRIEVE
     event = kinds.ACCESS
+    looks_up = "series"
 
     @extend_schema(
         summary="Retrieve metadata (PS3.18 10.4.1.1.2)",
         responses={(200, "application/dicom+json"): OpenApiTypes.OBJECT},
     )
     def get(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None
+        self, request: HttpRequest, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
         """The prepared documents of the series asked for; 304 when the client has them already."""
         chosen = self.negotiate(request, FORMS)
@@ -49,15 +49,15 @@ class RetrieveMetadata(DicomwebView):
         return _known(request, document.etag) or _response(request, document)
 
 
-def _known(request: Request, tag: str) -> HttpResponseBase | None:
+def _known(request: HttpRequest, tag: str) -> HttpResponseBase | None:
     """The answer to a client that has the document of this tag already: its bytes need not even be read."""
     etag = _etag(tag, _coding(request))
-    if etag not in (each.strip().removeprefix("W/") for each in request.headers.get("If-None-Match", "").split(",")):
+    if etag not in (each.strip().removeprefix("W/") for each in request.META.get("HTTP_IF_NONE_MATCH", "").split(",")):
         return None
     return _tagged(HttpResponseNotModified(), etag)
 
 
-def _response(request: Request, document: metadata.Document) -> HttpResponseBase:
+def _response(request: HttpRequest, document: metadata.Document) -> HttpResponseBase:
     coding = _coding(request)
     response = HttpResponse(_body(document, coding), content_type=JSON.media_type)
     if coding:
@@ -65,8 +65,8 @@ def _response(request: Request, document: metadata.Document) -> HttpResponseBase
     return _tagged(response, _etag(document.etag, coding))
 
 
-def _coding(request: Request) -> str:
-    return coding_for(request.headers.get("Accept-Encoding", ""))
+def _coding(request: HttpRequest) -> str:
+    return coding_for(request.META.get("HTTP_ACCEPT_ENCODING", ""))
 
 
 def _etag(tag: str, coding: str) -> str:

@@ -21,9 +21,13 @@ from dicomweb.frames import RetrieveFrames
 from dicomweb.openapi_answers import HEADERS, answers_of, declared_answers, problem_responses
 from dicomweb.openapi_parameters import COMPONENTS, Json, parameters
 from dicomweb.openapi_schemas import SCHEMAS
+from dicomweb.performed import ReportPerformed
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.urls import urlpatterns
 from dicomweb.view import DicomwebView
+from dicomweb.workitem import UpdateWorkItem
+from dicomweb.workitem_state import WorkItemCancellation, WorkItemState
+from dicomweb.workitems import CreateWorkItem, SearchWorkItems
 
 PREFIX: Final = "/dicom-web/"
 _TAG: Final = "DICOMweb"
@@ -33,6 +37,11 @@ _MORE: Final = {RetrieveFrames: _FRAMES, RetrieveBulkData: [*_FRAMES, *sorted(IN
 # JSON bodies; the others are bytes.
 _BODIES: Final[Mapping[type[DicomwebView], str]] = {
     Commitment: "DataSet",
+    ReportPerformed: "DataSet",
+    CreateWorkItem: "DataSet",
+    UpdateWorkItem: "DataSet",
+    WorkItemState: "DataSet",
+    WorkItemCancellation: "DataSet",
     DeclareTags: "Declarations",
     ChangeTag: "QueryStatus",
 }
@@ -49,7 +58,7 @@ def paths(security: Sequence[Json]) -> Json:
             "operationId": _lower(method_id(entry, method, owner)),
             "summary": summary,
         }
-        if method in ("post", "patch"):
+        if method in ("post", "put", "patch") and taken(owner):
             operation["requestBody"] = _body(owner)
         found.setdefault(PREFIX + template, {})[method] = operation
     document = [WADL.media_type, "application/json"]
@@ -82,7 +91,7 @@ def _operation(
     names = re.findall(r"{(\w+)}", template)
     answers = declared_answers(owner, method)
     return {
-        "parameters": parameters(names, view, owner, ranges=206 in answers.statuses),
+        "parameters": parameters(names, view, owner, ranges=206 in answers.statuses and owner is not SearchWorkItems),
         "responses": answers_of(owner, method, [*_offered(owner, media_types)], in_path=bool(names)),
     }
 

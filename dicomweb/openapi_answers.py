@@ -20,11 +20,15 @@ from dicomweb.errors import (
     RETRY_AFTER_SECONDS,
     BadRequest,
     BodyAborted,
+    NoChannels,
     NotAcceptable,
+    NoUpgrade,
     RangeNotSatisfiable,
     TooLarge,
+    TooManyChannels,
     UnsupportedMediaType,
 )
+from dicomweb.event_channel import EventChannel
 from dicomweb.extended_tags import (
     ChangeTag,
     DeclareTags,
@@ -36,6 +40,7 @@ from dicomweb.extended_tags import (
 from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
 from dicomweb.multipart import MultipartError
+from dicomweb.performed import ReadPerformed, ReportPerformed
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchView
 from dicomweb.rendered import RetrieveRendered
@@ -45,6 +50,14 @@ from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView
 from dicomweb.wado import RetrieveInstances
 from dicomweb.wado_uri import WadoUri
+from dicomweb.workitem import RetrieveWorkItem, UpdateWorkItem
+from dicomweb.workitem_release import ReleaseWorkItem
+from dicomweb.workitem_state import WorkItemCancellation, WorkItemState
+from dicomweb.workitem_subscriptions import SuspendedSubscription, WorkItemSubscriber
+from dicomweb.workitems import CreateWorkItem, SearchWorkItems
+from dicomweb.worklist import ScheduledSteps
+from workitems.errors import Gone
+from worklist.performed_rules import InvalidPerformedStep
 
 Json = dict[str, Any]
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -69,6 +82,10 @@ _PARTS: Final = ("Accept-Ranges", "ETag", "Last-Modified", "Vary")
 _TAGS: Final = (exceptions.PermissionDenied, NotAcceptable)
 _OF_PARTS: Final = Answers((200, 206, 304), (*_READING, RangeNotSatisfiable), fields=_PARTS)
 _RENDERED: Final = Answers((200,), (*_READING, NotRenderable, InvalidQuery), fields=("Warning",))
+_WORK: Final = Answers(
+    (200,), (*_BODY, MultipartError, NotFound, Gone, Conflict), fields=("Content-Location", "Warning")
+)
+_WATCHED: Final = (exceptions.PermissionDenied, NotFound)
 ANSWERS: Final[Mapping[tuple[type[DicomwebView], str], Answers]] = {
     (SearchView, "get"): Answers(
         (200, 204),
@@ -102,25 +119,58 @@ ANSWERS: Final[Mapping[tuple[type[DicomwebView], str], Answers]] = {
     (ExtendedTagOperation, "get"): Answers((200,), (*_TAGS, NotFound), "Operation"),
     (Commitment, "post"): Answers((200,), (*_BODY, NotAcceptable, Conflict), "DataSet"),
     (Commitment, "get"): Answers((200,), _READING, "DataSet"),
+    (ScheduledSteps, "get"): Answers(
+        (200, 204), (exceptions.PermissionDenied, NotAcceptable, InvalidQuery), "DataSets", ("Warning",)
+    ),
+    (ReportPerformed, "post"): Answers(
+        (200, 201),
+        (*_BODY, NotAcceptable, MultipartError, InvalidPerformedStep, NotFound, Conflict),
+        fields=("Location",),
+    ),
+    (ReadPerformed, "get"): Answers((200,), (exceptions.PermissionDenied, NotAcceptable, NotFound), "DataSets"),
+    (CreateWorkItem, "post"): Answers(
+        (201,), (*_BODY, MultipartError, Conflict), fields=("Location", "Content-Location", "Warning")
+    ),
+    (SearchWorkItems, "get"): Answers(
+        (200, 204, 206),
+        (exceptions.PermissionDenied, NotAcceptable, InvalidQuery, TooLarge),
+        "DataSets",
+        ("Warning",),
+    ),
+    (RetrieveWorkItem, "get"): Answers(
+        (200,), (exceptions.PermissionDenied, NotAcceptable, NotFound, Gone), "DataSets", ("Content-Location",)
+    ),
+    (UpdateWorkItem, "post"): _WORK,
+    (WorkItemState, "put"): _WORK,
+    (WorkItemCancellation, "post"): Answers((202,), _WORK.refusals, fields=_WORK.fields),
+    (WorkItemSubscriber, "post"): Answers((201,), (*_WATCHED, Gone, InvalidQuery), fields=("Content-Location",)),
+    (WorkItemSubscriber, "delete"): Answers((200,), _WATCHED),
+    (SuspendedSubscription, "post"): Answers((200,), _WATCHED),
+    (ReleaseWorkItem, "post"): Answers((204,), (*_WATCHED, Gone, Conflict)),
+    (EventChannel, "get"): Answers((101,), (exceptions.PermissionDenied, NoUpgrade, NoChannels, TooManyChannels)),
     (Capabilities, "get"): Answers((200,), (NotAcceptable,), "Capabilities", ("Vary",)),
     (Capabilities, "options"): Answers((200,), (NotAcceptable,), "Capabilities", ("Vary", "Allow")),
 }
 
+_EMPTY: Final = frozenset({101, 204, 304})
 _SAID: Final[Mapping[int, str]] = {
+    101: "The connection is a WebSocket from now on",
     200: "What was asked for",
+    201: "It is made",
     202: "Done in part, or with warnings (PS3.18 10.5.3), or still going on",
     204: "Nothing",
-    206: "The range asked for",
+    206: "The range asked for; of workitems, the first of the answers",
     304: "The client has it already",
     409: "No instance was stored; each with its reason",
 }
 _FIELDS: Final[Mapping[str, tuple[str, Json]]] = {
     "Accept-Ranges": ("ranges of a single-part body can be asked for", {"type": "string", "enum": ["bytes"]}),
     "Allow": ("the methods of the resource", {"type": "string"}),
+    "Content-Location": ("where what this is about can be read", {"type": "string"}),
     "Content-Range": ("which range this is, or how many bytes there are", {"type": "string", "pattern": "^bytes "}),
     "ETag": ("names the representation", {"type": "string", "pattern": '^(W/)?".*"$'}),
     "Last-Modified": ("when the instance was stored", {"type": "string"}),
-    "Location": ("where the operation tells how far it has come", {"type": "string"}),
+    "Location": ("of what was made, or of what tells how far it has come", {"type": "string"}),
     "Link": ("the next page (RFC 8288)", {"type": "string", "pattern": '^<.*>; rel="next"$'}),
     "Retry-After": ("come again after so many seconds", {"type": "integer", "enum": [RETRY_AFTER_SECONDS]}),
     "Vary": ("header fields that the answer depends on", {"type": "string"}),
@@ -146,7 +196,7 @@ def answers_of(owner: type[DicomwebView], method: str, media_types: Sequence[str
     refused = statuses((*_ANYWHERE, *answers.refusals)) | ({404} if in_path else set())
     found: Json = {str(status): {"$ref": f"#/components/responses/Problem{status}"} for status in refused}
     for status in answers.statuses:
-        content = {} if status in (204, 304) else {name: {"schema": _schema(name, answers)} for name in media_types}
+        content = {} if status in _EMPTY else {name: {"schema": _schema(name, answers)} for name in media_types}
         fields = answers.fields + (("Content-Range",) if status == 206 else ())
         found[str(status)] = {"description": _SAID[status], "headers": headers(fields)} | (
             {"content": content} if content else {}

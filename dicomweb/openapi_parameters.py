@@ -12,14 +12,22 @@ from dicom.annotation import KEYWORDS
 from dicom.attributes import ATTRIBUTES, Attribute, Level, Matching
 from dicom.icc import CHOICES
 from dicomweb.change_feed import DEFAULT_LIMIT, MOST, ChangeFeed, LatestChange
+from dicomweb.event_channel import EventChannel
 from dicomweb.extended_tags import ExtendedTagErrors
 from dicomweb.metadata import RetrieveMetadata
+from dicomweb.performed import ReportPerformed
 from dicomweb.qido import SearchView
 from dicomweb.rendered import RetrieveRendered
 from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.view import DicomwebView
 from dicomweb.wado_uri import WadoUri
+from dicomweb.workitem import UpdateWorkItem
+from dicomweb.workitem_state import WorkItemState
+from dicomweb.workitem_subscriptions import WorkItemSubscriber
+from dicomweb.workitems import CreateWorkItem, SearchWorkItems
+from dicomweb.worklist import ScheduledSteps
+from worklist.worklist_search import KEYS, OF_STEPS, SEQUENCE
 
 Json = dict[str, Any]
 
@@ -45,6 +53,10 @@ def _range(one: str) -> Json:
     return _text(f"^({one}|{one}-|-{one}|{one}-{one})?$")
 
 
+def _spoken(attribute: Attribute) -> str:
+    return f"({attribute.tag[:4]},{attribute.tag[4:]}), {attribute.matching.replace('_', ' ')} matching"
+
+
 # How a value is written that an attribute of this matching can be searched by (PS3.4 C.2.2.2).
 _OF_MATCHING: Final[Mapping[Matching, Json]] = {
     "uid": _text(r"^([0-9]+(\.[0-9]+)*(,[0-9]+(\.[0-9]+)*)*)?$"),
@@ -61,6 +73,10 @@ PATH: Final[Mapping[str, tuple[str, Json]]] = {
     "series": ("Series Instance UID", UID),
     "instance": ("SOP Instance UID", UID),
     "transaction": ("Transaction UID, made by the client", UID),
+    "mpps": ("SOP Instance UID of the performed procedure step, made by the modality", UID),
+    "workitem": ("SOP Instance UID of the workitem", UID),
+    "title": ("AE title of the subscriber", _text(r"^[^/]{1,64}$")),
+    "requester": ("AE title of whoever asks", _text(r"^[^/]{1,64}$")),
     "numbers": (
         "frame numbers from 1, separated by commas; one alone for a picture",
         _text(r"^[0-9]{1,9}(,[0-9]{1,9})*$"),
@@ -137,6 +153,36 @@ _QUERIES: Final[Mapping[type[DicomwebView], Mapping[str, tuple[str, Json]]]] = {
         "includemetadata": _METADATA,
     },
     LatestChange: {"includemetadata": _METADATA},
+    ScheduledSteps: {
+        "limit": ("at most so many answers", _whole(0, 999_999_999)),
+        "offset": ("skip so many answers", _whole(0, 999_999_999, default=0)),
+        "includefield": ("attributes by keyword or tag, or all; all that is known is given", _TEXT),
+        "fuzzymatching": ("person names by the beginning of any word", _FLAG),
+        **{
+            f"{SEQUENCE}.{key.keyword}" if key.keyword in OF_STEPS else key.keyword: (
+                _spoken(key),
+                _OF_MATCHING[key.matching],
+            )
+            for key in KEYS.values()
+        },
+    },
+    ReportPerformed: {"update": ("change the step that is known (PS3.18 15.5)", _TEXT)},
+    CreateWorkItem: {"workitem": ("UID of the new workitem, if it isn't in the body", UID)},
+    SearchWorkItems: {
+        "limit": ("at most so many answers", _whole(0, 999_999_999)),
+        "offset": ("skip so many answers", _whole(0, 999_999_999, default=0)),
+        "includefield": ("further attributes by keyword or tag, or all", _TEXT),
+        "fuzzymatching": ("person names by the beginning of any word", _FLAG),
+        "WorklistLabel": ("any attribute of workitems by keyword or tag, also within a sequence", _TEXT),
+        "ProcedureStepState": ("SCHEDULED, IN PROGRESS, COMPLETED or CANCELED", _TEXT),
+    },
+    UpdateWorkItem: {"transaction-uid": ("the Transaction UID of the claim, if it isn't in the body", UID)},
+    WorkItemState: {"transaction-uid": ("the Transaction UID of the claim, if it isn't in the body", UID)},
+    WorkItemSubscriber: {
+        "deletionlock": ("the workitem stays after its end until the lock is let go", _FLAG),
+        "filter": ("matching keys of a filtered worklist, WorklistLabel=AI,ProcedureStepState=SCHEDULED", _TEXT),
+    },
+    EventChannel: {"after": ("the number of the last event that is here already", _whole(0, 10**18 - 1))},
     ExtendedTagErrors: {
         "limit": ("instances at most", _whole(1, MOST, default=DEFAULT_LIMIT)),
         "offset": ("skip so many", _whole(0, 999_999_999, default=0)),
@@ -209,7 +255,3 @@ def _of_search(level: Level) -> list[Json]:
         {"type": "object", "additionalProperties": _TEXT},
     )
     return [*found, rest | {"style": "form", "explode": True}]
-
-
-def _spoken(attribute: Attribute) -> str:
-    return f"({attribute.tag[:4]},{attribute.tag[4:]}), {attribute.matching.replace('_', ' ')} matching"

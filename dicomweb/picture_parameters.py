@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from django.http import HttpRequest
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import visible_studies, withheld
@@ -36,9 +36,9 @@ PARAMETERS = [
 ]
 
 
-def rendering_of(request: Request, media_type: str) -> Rendering:
+def rendering_of(request: HttpRequest, media_type: str) -> Rendering:
     """How the client wants its pictures drawn. Raises ``BadRequest``."""
-    asked = request._request.GET
+    asked = request.GET
     return Rendering(
         media_type=media_type,
         window=window(asked.get("window", "")),
@@ -52,9 +52,9 @@ def rendering_of(request: Request, media_type: str) -> Rendering:
     )
 
 
-def warnings_of(request: Request) -> dict[str, str]:
+def warnings_of(request: HttpRequest) -> dict[str, str]:
     """The header fields that say what is asked for and not drawn (PS3.18 8.3.5.1.1). Raises ``BadRequest``."""
-    known, unknown = annotation(request._request.GET.get("annotation"))
+    known, unknown = annotation(request.GET.get("annotation"))
     told = []
     if unknown:
         told.append(f"The following annotation values are not supported: {', '.join(unknown)}")
@@ -63,12 +63,12 @@ def warnings_of(request: Request) -> dict[str, str]:
     return {"Warning": ", ".join(f'299 Lightbox: "{text}"' for text in told)} if told else {}
 
 
-def presentation(request: Request, excluded: Sequence[str]) -> PresentationReference | None:
+def presentation(request: HttpRequest, excluded: Sequence[str]) -> PresentationReference | None:
     """``presentationUID`` and ``presentationSeriesUID``, which go together; the state has to be within reach.
 
     Raises ``BadRequest``, also where one of ``excluded`` is asked for beside them (PS3.18 9.5.1.2.7).
     """
-    asked = request._request.GET
+    asked = request.GET
     uids = [asked.get(name, "") for name in ("presentationSeriesUID", "presentationUID")]
     if not any(uids):
         return None

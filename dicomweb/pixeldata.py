@@ -5,10 +5,9 @@ from functools import partial
 from itertools import chain
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.errors import NotFound
@@ -41,7 +40,7 @@ class RetrievePixelData(DicomwebView):
         summary="Retrieve pixel data (PS3.18 10.4.1.1.7)", responses={(200, "multipart/related"): OpenApiTypes.BINARY}
     )
     def get(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None
+        self, request: HttpRequest, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
         """Of each instance that has them: native pixel data as one value, encapsulated ones as their frames."""
         address = Address(study, series, instance)

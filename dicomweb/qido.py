@@ -1,15 +1,13 @@
 """QIDO-RS: the Search transaction (PS3.18 10.6) as a door to ``archive.search``."""
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import urlencode
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may, visible_studies
@@ -25,12 +23,9 @@ from audit.record import record
 from dicom.attributes import Level
 from dicomweb.attribute_filter import LEFT_OUT, added_without, check_keys, without
 from dicomweb.data_sets import FORMS, XML, xml_response
-from dicomweb.errors import BadRequest
 from dicomweb.query import Parsed, parse_query
+from dicomweb.query_string import pairs_of, warning
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
-
-_SERVICE = "Lightbox"
-_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _PARAMETERS = [
     OpenApiParameter("limit", OpenApiTypes.INT, description="at most so many answers"),
@@ -53,11 +48,11 @@ class SearchView(DicomwebView):
     event = kinds.SEARCH
     level: ClassVar[Level]
 
-    def get(self, request: Request, study: str | None = None, series: str | None = None) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str | None = None, series: str | None = None) -> HttpResponseBase:
         """Answers as DICOM JSON or XML; what was asked for in vain is named in ``Warning: 299`` (PS3.18 8.3.4)."""
         chosen = self.negotiate(request, FORMS)
         limits = settings.PACS.limits
-        pairs = _pairs(request.META.get("QUERY_STRING", ""))
+        pairs = pairs_of(request.META.get("QUERY_STRING", ""))
         parsed = parse_query(
             pairs,
             self.level,
@@ -108,20 +103,20 @@ class SearchView(DicomwebView):
         warnings += [f"The {name} parameter is not supported." for name in unsupported[:20]]
         warnings += _cut(parsed, found)
         if warnings:
-            response["Warning"] = ", ".join(f'299 {_SERVICE}: "{_quotable(text)}"' for text in warnings)
+            response["Warning"] = warning(warnings)
         if found.total is not None:
             response["X-Total-Count"] = str(found.total)
         if found.following is not None:
             response["Link"] = f'<{_following(request, root, pairs, found.following)}>; rel="next"'
         return response
 
-    def _with_stored(self, request: Request, texts: tuple[str, ...], wanted: frozenset[str] | None) -> Extended:
+    def _with_stored(self, request: HttpRequest, texts: tuple[str, ...], wanted: frozenset[str] | None) -> Extended:
         """Answers with attributes out of the stored instances, which is reading them: it leaves its own event."""
         principal = principal_of(request)
         scope = visible_studies(principal, Permission.RETRIEVE)
         extended = with_stored(texts, wanted, scope, dicomweb_root(request))
         if studies := list(extended.study_instance_uids):
-            record([event(request._request, kinds.ACCESS, principal, query="includefield", study_uids=studies)])
+            record([event(request, kinds.ACCESS, principal, query="includefield", study_uids=studies)])
         return extended
 
 
@@ -172,24 +167,8 @@ def _incomplete(tag: Declared, *, counts: bool) -> list[str]:
     return told
 
 
-def _pairs(query_string: str) -> list[tuple[str, str]]:
-    """Names and values of a query string, whose bytes WSGI hands over as Latin-1."""
-    try:
-        text = query_string.encode("latin-1").decode("utf-8")
-        if _BROKEN_ESCAPE.search(text):
-            raise BadRequest("the query string holds a percent sign that begins no percent-encoding")
-        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
-    except ValueError as error:
-        raise BadRequest("the query string is not percent-encoded UTF-8, or has too many parameters") from error
-
-
-def _following(request: Request, root: str, pairs: list[tuple[str, str]], token: str) -> str:
+def _following(request: HttpRequest, root: str, pairs: list[tuple[str, str]], token: str) -> str:
     """The URL of the next page: this one's, but behind its last answer (RFC 8288)."""
     kept = [(name, value) for name, value in pairs if name not in ("after", "offset")]
-    path = request._request.path.partition("/dicom-web")[2]
+    path = request.path.partition("/dicom-web")[2]
     return f"{root}{path}?{urlencode([*kept, ('after', token)])}"
-
-
-def _quotable(text: str) -> str:
-    """Text fit for a quoted string in a header field: printable ASCII without quotes."""
-    return "".join(c if " " <= c <= "~" and c not in '"\\' else "?" for c in text)[:200]

@@ -2,15 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
-from django.http import HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
 from django.utils.http import http_date, parse_http_date_safe
-from rest_framework.request import Request
 
+from access.answer_fields import pairs, replace
 from archive.locate import Located
 from archive.payload import Payload
 from dicomweb.errors import RangeNotSatisfiable
@@ -26,17 +26,25 @@ class Validators:
     etag: str
     last_modified: datetime
 
-    def unchanged(self, headers: Mapping[str, str]) -> bool:
+    def unchanged(self, request: HttpRequest) -> bool:
         """Whether the client has it already (RFC 9110 13.1.2, 13.1.3): If-None-Match alone counts if it is there."""
-        tags = headers.get("If-None-Match")
+        tags = request.META.get("HTTP_IF_NONE_MATCH")
         if tags is not None:
             return tags.strip() == "*" or self.etag in (tag.strip().removeprefix("W/") for tag in tags.split(","))
-        since = parse_http_date_safe(headers.get("If-Modified-Since", ""))
+        told = request.META.get("HTTP_IF_MODIFIED_SINCE")
+        since = None if told is None else parse_http_date_safe(told)
         return since is not None and int(self.last_modified.timestamp()) <= since
 
-    def allow_part(self, headers: Mapping[str, str]) -> bool:
+    def allow_part(self, request: HttpRequest) -> bool:
         """Whether a range may be given: no If-Range, or one that names just this representation (RFC 9110 13.1.5)."""
-        return headers.get("If-Range", self.etag).strip() in (self.etag, http_date(self.last_modified.timestamp()))
+        named: str = request.META.get("HTTP_IF_RANGE", self.etag)
+        return named.strip() in (self.etag, _date(self.last_modified))
+
+    def mark(self, response: HttpResponseBase, *, weak: bool = False) -> None:
+        """Tell ``response`` by what it is known again (RFC 9110 8.8), and that it depends on Accept."""
+        etag = f"W/{self.etag}" if weak else self.etag
+        told = {"ETag": etag, "Last-Modified": _date(self.last_modified), "Vary": "Accept"}
+        replace(response, pairs(told))
 
 
 def validators(instance: Located, *what: object) -> Validators:
@@ -47,9 +55,9 @@ def validators(instance: Located, *what: object) -> Validators:
     return Validators(etag, max(instance.created_at, given.decided_at) if given else instance.created_at)
 
 
-def wants_part(request: Request) -> bool:
+def wants_part(request: HttpRequest) -> bool:
     """Whether a byte range is asked for, which only a single part has."""
-    return request.method == "GET" and "Range" in request.headers
+    return request.method == "GET" and "HTTP_RANGE" in request.META
 
 
 def span(text: str, length: int) -> tuple[int, int] | None:
@@ -70,17 +78,17 @@ def span(text: str, length: int) -> tuple[int, int] | None:
     return first, (length if last is None else min(last + 1, length)) - first
 
 
-def single_part(request: Request, payload: Payload, content_type: str, known_by: Validators) -> HttpResponseBase:
+def single_part(request: HttpRequest, payload: Payload, content_type: str, known_by: Validators) -> HttpResponseBase:
     """``payload`` as the whole body (200), the range asked for (206), or nothing if the client has it (304).
 
     Only the bytes that leave are read; the first of them are in hand when this returns. Raises
     ``RangeNotSatisfiable``, ``ArchiveUnavailable``.
     """
     response: HttpResponseBase
-    if known_by.unchanged(request.headers):
+    if known_by.unchanged(request):
         response = HttpResponseNotModified()
     else:
-        asked = request.headers["Range"] if wants_part(request) and known_by.allow_part(request.headers) else ""
+        asked = request.META["HTTP_RANGE"] if wants_part(request) and known_by.allow_part(request) else ""
         part = span(asked, payload.length)
         offset, length = part or (0, payload.length)
         response = StreamingHttpResponse(
@@ -90,9 +98,7 @@ def single_part(request: Request, payload: Payload, content_type: str, known_by:
         if part:
             response["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{payload.length}"
     response["Accept-Ranges"] = "bytes"
-    response["ETag"] = known_by.etag
-    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
-    response["Vary"] = "Accept"
+    known_by.mark(response)
     return response
 
 
@@ -101,10 +107,13 @@ def in_parts(response: HttpResponseBase, known_by: Validators) -> HttpResponseBa
 
     The entity tag is a weak one (RFC 9110 8.8.1): the boundary of a multipart body is another one each time.
     """
-    response["ETag"] = f"W/{known_by.etag}"
-    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
-    response["Vary"] = "Accept"
+    known_by.mark(response, weak=True)
     return response
+
+
+@lru_cache(maxsize=4096)
+def _date(moment: datetime) -> str:
+    return http_date(moment.timestamp())
 
 
 def bytes_sent(response: HttpResponseBase) -> int:

@@ -1,9 +1,8 @@
 """WADO-RS: rendered instances (PS3.18 10.4.1.1.3, 8.3.5)."""
 
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.locate import Address, locate
@@ -22,11 +21,12 @@ class RetrieveRendered(DicomwebView):
 
     permission = Permission.RETRIEVE
     event = kinds.ACCESS
+    looks_up = "instances"
 
     @extend_schema(
         summary="Retrieve a rendered instance (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=_ANYTHING
     )
-    def get(self, request: Request, study: str, series: str, instance: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str, series: str, instance: str) -> HttpResponseBase:
         """A picture of the middle frame with the window, size and quality asked for.
 
         All frames as an animated GIF; a report as a page of text; a PDF or a video as it is stored.
@@ -46,7 +46,7 @@ class RetrieveRendered(DicomwebView):
         return response
 
 
-def send_frame(view: DicomwebView, request: Request, address: Address, number: int) -> HttpResponse:
+def send_frame(view: DicomwebView, request: HttpRequest, address: Address, number: int) -> HttpResponse:
     """One frame of one instance as the client wants it drawn."""
     located = locate(view.scope(request), address)[0]
     rendering = rendering_of(request, view.negotiate(request, SINGLE).media_type)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 
-from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from archive import cine
 from archive.documents import pdf_of, read_document
@@ -56,7 +55,7 @@ def offers_of(located: Located) -> list[Representation]:
 
 
 def send_other(
-    view: DicomwebView, request: Request, located: Located, media_type: str, rendering: Rendering, query: str
+    view: DicomwebView, request: HttpRequest, located: Located, media_type: str, rendering: Rendering, query: str
 ) -> HttpResponseBase | None:
     """The instance in a media type that is no single picture; ``None`` if it is one."""
     if media_type == cine.MEDIA_TYPE and not cine.moves(located):
@@ -66,7 +65,7 @@ def send_other(
 
 
 def send_cine(
-    view: DicomwebView, request: Request, located: Located, pieces: Iterator[bytes], query: str
+    view: DicomwebView, request: HttpRequest, located: Located, pieces: Iterator[bytes], query: str
 ) -> HttpResponseBase:
     """A moving picture, of which the first frame is drawn; the others follow while it leaves."""
     first = next(pieces)
@@ -80,13 +79,13 @@ def send_cine(
 
 
 def _cine(
-    view: DicomwebView, request: Request, located: Located, media_type: str, rendering: Rendering, query: str
+    view: DicomwebView, request: HttpRequest, located: Located, media_type: str, rendering: Rendering, query: str
 ) -> HttpResponseBase:
     return send_cine(view, request, located, cine.cine(located, None, rendering), query)
 
 
 def _text(
-    view: DicomwebView, request: Request, located: Located, media_type: str, rendering: Rendering, query: str
+    view: DicomwebView, request: HttpRequest, located: Located, media_type: str, rendering: Rendering, query: str
 ) -> HttpResponseBase:
     body = report_text(located, media_type, rendering.withheld)
     view.record_read(request, located.address, [located], instance_count=1, bytes=len(body), query=query)
@@ -94,7 +93,7 @@ def _text(
 
 
 def _pdf(
-    view: DicomwebView, request: Request, located: Located, media_type: str, rendering: Rendering, query: str
+    view: DicomwebView, request: HttpRequest, located: Located, media_type: str, rendering: Rendering, query: str
 ) -> HttpResponseBase:
     payload = pdf_of(read_document(located, rendering.withheld))
     alone = single_part(request, payload, media_type, validators(located, query, media_type))
@@ -103,7 +102,7 @@ def _pdf(
 
 
 def _video(
-    view: DicomwebView, request: Request, located: Located, media_type: str, rendering: Rendering, query: str
+    view: DicomwebView, request: HttpRequest, located: Located, media_type: str, rendering: Rendering, query: str
 ) -> HttpResponseBase:
     stored = video_of(located)
     if stored is None:
@@ -113,7 +112,7 @@ def _video(
     return alone
 
 
-_Sender = Callable[[DicomwebView, Request, Located, str, Rendering, str], HttpResponseBase]
+_Sender = Callable[[DicomwebView, HttpRequest, Located, str, Rendering, str], HttpResponseBase]
 _SENDERS: Mapping[str, _Sender] = MappingProxyType(
     {
         cine.MEDIA_TYPE: _cine,

@@ -5,10 +5,9 @@ from functools import partial
 from itertools import chain
 
 from django.conf import settings
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.cine import cine, moves
@@ -37,7 +36,7 @@ class RetrieveRenderedSet(DicomwebView):
     @extend_schema(
         summary="Retrieve a rendered study or series (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=_SET
     )
-    def get(self, request: Request, study: str, series: str | None = None) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str, series: str | None = None) -> HttpResponseBase:
         """One picture an instance, its middle frame; instances that have none are left out."""
         address = Address(study, series)
         found = [located for located in locate(self.scope(request), address) if located.pixels or is_drawn(located)]
@@ -56,7 +55,7 @@ class RetrieveRenderedFrames(DicomwebView):
     @extend_schema(
         summary="Retrieve rendered frames (PS3.18 10.4.1.1.3)", parameters=PARAMETERS, responses=PICTURE | _SET
     )
-    def get(self, request: Request, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
+    def get(self, request: HttpRequest, study: str, series: str, instance: str, numbers: str) -> HttpResponseBase:
         """One frame alone or as a part; several as parts in the order of the list, without what can't be drawn.
 
         Several frames of an image also as one animated GIF.
@@ -87,7 +86,7 @@ def _check_count(count: int) -> None:
 
 def _send(
     view: DicomwebView,
-    request: Request,
+    request: HttpRequest,
     address: Address,
     found: Found,
     pictures: Iterator[tuple[str, bytes]],

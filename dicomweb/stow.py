@@ -9,7 +9,6 @@ import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may_store
@@ -51,7 +50,7 @@ class StoreView(DicomwebView):
             (409, "application/dicom+json"): {"type": "object"},
         },
     )
-    def post(self, request: Request, study: str | None = None) -> HttpResponse:
+    def post(self, request: HttpRequest, study: str | None = None) -> HttpResponse:
         """Store every part; the answer says for each what became of it."""
         limits = settings.PACS.limits
         principal = principal_of(request)
@@ -63,7 +62,7 @@ class StoreView(DicomwebView):
         coercions: dict[str, tuple[Coercion, ...]] = {}
         stored = list(
             store(
-                _objects(request._request, limits.store_parts, coercions),
+                _objects(request, limits.store_parts, coercions),
                 study_instance_uid=study,
                 permitted=permitted,
                 batching=Batching(
@@ -82,12 +81,12 @@ class StoreView(DicomwebView):
             raise (ArchiveFull if any(s.sop_instance_uid for s in stored) else TooLarge)(stored[0].text)
         stored = [_with_coercions(s, coercions) for s in stored]
         body = orjson.dumps(response_body(stored, dicomweb_root(request), coercions))
-        chosen = choose(request.headers.get("Accept"), None, (JSON, SINGLE_XML))
+        chosen = choose(request.META.get("HTTP_ACCEPT"), None, (JSON, SINGLE_XML))
         if chosen == SINGLE_XML:
             return HttpResponse(to_xml(body), status=status_of(stored), content_type=SINGLE_XML.media_type)
         return json_response(body, status_of(stored))
 
-    def _record_batch(self, request: Request, batch: Sequence[Stored]) -> None:
+    def _record_batch(self, request: HttpRequest, batch: Sequence[Stored]) -> None:
         failures = Counter(f"{s.failure_reason:04X}" for s in batch if s.failure_reason is not None)
         kept = [s for s in batch if s.failure_reason is None]
         self.record(

@@ -1,8 +1,6 @@
 """The resources that take several transactions: which right and which event count depends on the method."""
 
-from typing import Any
-
-from rest_framework.request import Request
+from django.http import HttpRequest
 
 from dicomweb.delete import DeleteView
 from dicomweb.qido import SearchStudies
@@ -21,13 +19,13 @@ class _ByMethod(DicomwebView):
     permission = StoreView.permission
     event = StoreView.event
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: HttpRequest) -> None:
         """Ask for the right of the transaction that the method names."""
         named = _BY_METHOD.get(request.method or "", self.reads)
         transaction = named if isinstance(self, named) else self.reads
         self.permission, self.event = transaction.permission, transaction.event  # type: ignore[misc]
         self.partly = transaction.partly  # type: ignore[misc]
-        super().initial(request, *args, **kwargs)
+        super().initial(request)
 
 
 class Studies(_ByMethod, SearchStudies, StoreView):

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-from django.http import HttpResponseBase
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 
 from access.roles import Permission
 from archive.drawings import is_text
@@ -45,13 +44,18 @@ class RetrieveThumbnail(DicomwebView):
         responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
     )
     def get(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None, numbers: str = ""
+        self,
+        request: HttpRequest,
+        study: str,
+        series: str | None = None,
+        instance: str | None = None,
+        numbers: str = "",
     ) -> HttpResponseBase:
         """JPEG, as a worker prepared it when the instance arrived; made on the spot where it isn't there yet."""
         address = Address(study, series, instance)
         self.negotiate(request, _JPEG)
         frame = frame_number(numbers) if numbers else None
-        edges = _edges(request._request.GET.get("viewport", ""))
+        edges = _edges(request.GET.get("viewport", ""))
         found: Found
         if instance is not None:
             found = exact = locate(self.scope(request), address)
@@ -67,12 +71,12 @@ class RetrieveThumbnail(DicomwebView):
         return response
 
 
-def _first(request: Request, thumbnails: Iterable[Thumbnail]) -> tuple[Payload, Validators]:
+def _first(request: HttpRequest, thumbnails: Iterable[Thumbnail]) -> tuple[Payload, Validators]:
     """The first that can be drawn, and isn't drawn if the client has it. Raises ``NotRenderable`` if none can."""
     failure = NotRenderable("nothing that is asked for has a picture")
     for thumbnail in thumbnails:
         known_by = _validators(thumbnail.instance, thumbnail.number, thumbnail.edges)
-        if known_by.unchanged(request.headers):
+        if known_by.unchanged(request):
             return in_memory(b""), known_by
         try:
             return in_memory(thumbnail.read()), known_by

@@ -1,4 +1,4 @@
-"""The resource table of the Studies Service (PS3.18 table 10.1-1)."""
+"""The resource tables of PS3.18: 10.1-1 (Studies Service), 13.1.1-1, 14.1.1-1, 15.1.1-1, and what is our own."""
 
 from django.urls import URLPattern, path, register_converter
 
@@ -9,9 +9,11 @@ from dicomweb.bulkdata_sets import RetrieveBulkDataSet
 from dicomweb.capabilities import Capabilities
 from dicomweb.change_feed import ChangeFeed, LatestChange
 from dicomweb.commitment import Commitment
+from dicomweb.event_channel import EventChannel
 from dicomweb.extended_tags import ExtendedTagErrors, ExtendedTagOperation, ExtendedTagResource, ExtendedTags
 from dicomweb.frames import RetrieveFrames
 from dicomweb.metadata import RetrieveMetadata
+from dicomweb.performed import PerformedStep
 from dicomweb.pixeldata import RetrievePixelData
 from dicomweb.qido import SearchInstances, SearchSeries
 from dicomweb.rendered import RetrieveRendered
@@ -19,6 +21,12 @@ from dicomweb.rendered_sets import RetrieveRenderedFrames, RetrieveRenderedSet
 from dicomweb.studies import SeriesOrInstance, Studies, Study
 from dicomweb.thumbnails import RetrieveThumbnail
 from dicomweb.wado_uri import WadoUri
+from dicomweb.workitem import WorkItemResource
+from dicomweb.workitem_release import ReleaseWorkItem
+from dicomweb.workitem_state import WorkItemCancellation, WorkItemState
+from dicomweb.workitem_subscriptions import SuspendedSubscription, WorkItemSubscriber
+from dicomweb.workitems import WorkItems
+from dicomweb.worklist import ScheduledSteps
 
 
 class UIDConverter:
@@ -39,6 +47,8 @@ register_converter(UIDConverter, "uid")
 
 _STUDY = "studies/<uid:study>"
 _SERIES = f"{_STUDY}/series/<uid:series>"
+_WORKITEM = "workitems/<uid:workitem>"
+_SUBSCRIBER = f"{_WORKITEM}/subscribers/<str:title>"
 _INSTANCE = f"{_SERIES}/instances/<uid:instance>"
 
 urlpatterns: list[URLPattern] = [
@@ -79,6 +89,22 @@ urlpatterns += [
     path("changefeed", ChangeFeed.as_view(), name="changefeed"),
     path("changefeed/latest", LatestChange.as_view(), name="changefeed-latest"),
     path("commitment-requests/<uid:transaction>", Commitment.as_view(), name="commitment"),
+    path("modality-scheduled-procedure-steps", ScheduledSteps.as_view(), name="modality-scheduled-procedure-steps"),
+    path(
+        "modality-performed-procedure-steps/<uid:mpps>",
+        PerformedStep.as_view(),
+        name="modality-performed-procedure-step",
+    ),
+    path("workitems", WorkItems.as_view(), name="workitems"),
+    path(_WORKITEM, WorkItemResource.as_view(), name="workitem"),
+    path(f"{_WORKITEM}/state", WorkItemState.as_view(), name="workitem-state"),
+    path(f"{_WORKITEM}/state/<str:requester>", WorkItemState.as_view(), name="workitem-state-by"),
+    path(f"{_WORKITEM}/cancelrequest", WorkItemCancellation.as_view(), name="workitem-cancel"),
+    path(f"{_WORKITEM}/cancelrequest/<str:requester>", WorkItemCancellation.as_view(), name="workitem-cancel-by"),
+    path(f"{_WORKITEM}/release", ReleaseWorkItem.as_view(), name="workitem-release"),
+    path(_SUBSCRIBER, WorkItemSubscriber.as_view(), name="workitem-subscriber"),
+    path(f"{_SUBSCRIBER}/suspend", SuspendedSubscription.as_view(), name="workitem-subscriber-suspend"),
+    path("subscribers/<str:title>", EventChannel.as_view(), name="event-channel"),
     path("extendedquerytags", ExtendedTags.as_view(), name="extended-tags"),
     path("extendedquerytags/<str:tag>", ExtendedTagResource.as_view(), name="extended-tag"),
     path("extendedquerytags/<str:tag>/errors", ExtendedTagErrors.as_view(), name="extended-tag-errors"),

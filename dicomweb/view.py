@@ -1,23 +1,22 @@
 """What every DICOMweb resource shares: who asks, may they, within which scope, the record of it, errors as answers."""
 
-from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import cache, lru_cache
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+import orjson
 from django.conf import settings
 from django.db.models import QuerySet
-from django.http import HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from django.http.request import split_domain_port
-from django.utils.cache import patch_vary_headers
-from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated, PermissionDenied
-from rest_framework.negotiation import BaseContentNegotiation
-from rest_framework.parsers import BaseParser
-from rest_framework.renderers import BaseRenderer, JSONRenderer
-from rest_framework.request import Request
-from rest_framework.views import APIView
+from django.views import View
+from drf_spectacular.openapi import AutoSchema
+from rest_framework.exceptions import AuthenticationFailed, MethodNotAllowed, NotAuthenticated, PermissionDenied
+from rest_framework.views import get_view_description, get_view_name
 
-from access.authentication import challenge, principal_of
+from access.answer_fields import add_missing, pairs, replace, vary
+from access.authentication import challenge, principal_of, refuse_forged
 from access.link_door import mounted_at
 from access.policy import is_closed, may, scope, visible_studies, withheld
 from access.refusals import SILENT, Allowance, refusals
@@ -47,106 +46,141 @@ _SHOWN = (
 )
 
 
-class _OwnNegotiation(BaseContentNegotiation):
-    """Content negotiation is ``dicomweb.media_types``; DRF's is told to keep out of it."""
-
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> None:
-        return None
-
-    def select_renderer(
-        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
-    ) -> tuple[BaseRenderer, str]:
-        return JSONRenderer(), "application/json"
+_ROOT = "_dicomweb_root"
+_NOTHING = QueryDict()
+_PRIVATE = pairs({"Cache-Control": "private, no-cache"})
+_SAVED = pairs({"Content-Disposition": "attachment"})
+# What somebody stored is never a page of ours: opened by itself it may neither run nor load anything.
+_INERT = pairs({"Content-Security-Policy": "sandbox; default-src 'none'"})
 
 
-class DicomwebView(APIView):
-    """A resource of PS3.18. A subclass declares the right it asks for and the event it leaves in the trail."""
+class DicomwebView(View):
+    """A resource of PS3.18. A subclass declares the right it asks for and the event it leaves in the trail.
+
+    Views are called by ``dicomweb.door`` alone, which has seen to it that somebody asks.
+    """
 
     permission: ClassVar[Permission]
     # Rights that open a part of what ``permission`` does; which part, the transaction sees to.
     partly: ClassVar[tuple[Permission, ...]] = ()
     event: ClassVar[EventKind]
-    content_negotiation_class = _OwnNegotiation
-    parser_classes = ()
+    # What GET looks up at its address first: "instances" or "series" (``dicomweb.look_ahead``).
+    looks_up: ClassVar[str] = ""
+    # What ``extend_schema`` of a class adds to; ``dicomweb.openapi`` reads it.
+    schema: Any = AutoSchema()
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """The answer of the method, or to what went wrong with it, with what all answers bear."""
+        try:
+            self.initial(request)
+            # By its whole name: "get" is no method, and no other attribute is one.
+            name = (request.method or "").lower()
+            answer = getattr(self, name, None) if name in self.http_method_names else None
+            if answer is None:
+                raise MethodNotAllowed(request.method or "")
+            response = answer(request, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - what is not in the table is raised again
+            response = self._refusal(error)
+        return self._completed(request, response)
+
+    def initial(self, request: HttpRequest) -> None:
         """Refuse, and record the refusal of, whoever lacks the right altogether."""
-        super().initial(request, *args, **kwargs)
+        self.check_origin(request)
         self.check_right(request)
 
-    def check_right(self, request: Request) -> None:
+    def check_origin(self, request: HttpRequest) -> None:
+        """Raises NotAuthenticated, and PermissionDenied for a form of another site."""
+        principal_of(request)
+        if "HTTP_AUTHORIZATION" not in request.META:
+            refuse_forged(request)
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The resource in words; its methods are in ``Allow``."""
+        told = {
+            "name": get_view_name(self),  # type: ignore[arg-type]
+            "description": get_view_description(self),  # type: ignore[arg-type]
+            "renders": ["application/json"],
+            "parses": [],
+        }
+        return HttpResponse(orjson.dumps(told), content_type="application/json")
+
+    def check_right(self, request: HttpRequest) -> None:
         """Raises PermissionDenied for whoever lacks the right that ``permission`` names, and every part of it."""
-        if not any(may(principal_of(request), right) for right in (self.permission, *self.partly)):
+        principal = principal_of(request)
+        if not (may(principal, self.permission) or any(may(principal, right) for right in self.partly)):
             raise PermissionDenied(f"your role does not include the right to {self.permission.value}")
 
-    def scope(self, request: Request) -> QuerySet[Study]:
+    def scope(self, request: HttpRequest) -> QuerySet[Study]:
         """The studies on which the principal may use this resource's right."""
         return visible_studies(principal_of(request), self.permission)
 
-    def sees_all(self, request: Request) -> bool:
+    def sees_all(self, request: HttpRequest) -> bool:
         """Whether the principal's right reaches every study, so that counts of the whole archive tell nothing new."""
         principal = principal_of(request)
         return principal.patient is None and scope(principal, self.permission) is Scope.ALL
 
-    def withheld(self, request: Request) -> frozenset[str]:
+    def withheld(self, request: HttpRequest) -> frozenset[str]:
         """The tags of attributes that the principal is not shown (``dicomweb.attribute_filter``)."""
         return withheld(principal_of(request), self.permission)
 
-    def record(self, request: Request, **fields: Any) -> None:
+    def record(self, request: HttpRequest, **fields: Any) -> None:
         """Leave this resource's event in the trail; it is durable when this returns, or inside the open transaction."""
-        record([event(request._request, self.event, principal_of(request), **fields)])
+        record([event(request, self.event, principal_of(request), **fields)])
 
-    def record_read(self, request: Request, address: Address, of: Found = (), **fields: Any) -> None:
+    def record_read(self, request: HttpRequest, address: Address, of: Found = (), **fields: Any) -> None:
         """The event of reading what is at ``address``, ``of`` which this was found: before the first byte leaves."""
         self.record(request, **_at(address, of), **fields)
 
-    def record_frames(self, request: Request, address: Address, frames: int, of: Found = (), **fields: Any) -> None:
+    def record_frames(self, request: HttpRequest, address: Address, frames: int, of: Found = (), **fields: Any) -> None:
         """As ``record_read``, for one of many answers with frames: they are counted together."""
-        described = event(request._request, self.event, principal_of(request), **_at(address, of), **fields)
+        described = event(request, self.event, principal_of(request), **_at(address, of), **fields)
         record_frames(described, frames)
 
-    def negotiate(self, request: Request, offers: Sequence[Representation]) -> Representation:
+    def negotiate(self, request: HttpRequest, offers: Sequence[Representation]) -> Representation:
         """The offer that the client prefers (PS3.18 8.7). Raises ``NotAcceptable``, ``BadRequest``."""
-        charsets = ",".join(request._request.GET.getlist("charset"))
+        queried = request.GET if request.META.get("QUERY_STRING") else _NOTHING
+        charsets = ",".join(queried.getlist("charset"))
         if charsets and _UTF_8.isdisjoint(name.partition(";")[0].strip(' "').lower() for name in charsets.split(",")):
             raise BadRequest("charset: answers are in UTF-8 only")
-        asked = ",".join(request._request.GET.getlist("accept")) or None
-        chosen = choose(request.headers.get("Accept"), asked, offers)
+        asked = ",".join(queried.getlist("accept")) or None
+        chosen = choose(request.META.get("HTTP_ACCEPT"), asked, offers)
         if chosen is None:
             listed = "; ".join(sorted({offer.content_type for offer in offers}))
             raise NotAcceptable(f"available: {listed}")
         return chosen
 
-    def handle_exception(self, exc: Exception) -> Any:
-        """Errors by the one table; a refusal leaves its own event."""
-        if isinstance(exc, NotFound) and self._is_closed():
-            exc = PermissionDenied(CLOSED)
-        response = error_response(exc)
+    def _refusal(self, error: Exception) -> HttpResponseBase:
+        """Errors by the one table; a refusal leaves its own event. What is not in the table is raised again."""
+        if isinstance(error, NotFound) and self._is_closed():
+            error = PermissionDenied(CLOSED)
+        response = error_response(error)
         if response is None:
-            return super().handle_exception(exc)
-        if isinstance(exc, NotAuthenticated | AuthenticationFailed):
-            response["WWW-Authenticate"] = challenge(self.request._request)
-        if isinstance(exc, PermissionDenied):
-            self._record_refusal(exc)
-        if isinstance(exc, NotFound):
+            raise error
+        if isinstance(error, NotAuthenticated | AuthenticationFailed):
+            response["WWW-Authenticate"] = challenge(self.request)
+        if isinstance(error, PermissionDenied):
+            self._record_refusal(error)
+        if isinstance(error, NotFound):
             self._record_out_of_reach()
         return response
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
-        """Plain Django responses go out as they are; DICOM data is never cached by others."""
-        if isinstance(response, HttpResponseBase):
-            response = coded(request.headers.get("Accept-Encoding", ""), response)
-            patch_vary_headers(response, ("Accept",))
-            if response.status_code == 204:
-                del response.headers["Content-Type"]  # there is a type only where there is a payload (PS3.18 8.7.9)
-            response.headers.setdefault("Cache-Control", "private, no-cache")
-            if request.method in ("GET", "HEAD") and response.status_code in (200, 206) and self._is_representation():
-                response.headers.setdefault("Content-Location", _own_url(request))
-            # What somebody stored is never a page of ours: opened by itself it may neither run nor load anything.
-            response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-            if not response.headers.get("Content-Type", "").startswith(_SHOWN):
-                response.headers.setdefault("Content-Disposition", "attachment")
-        return super().finalize_response(request, response, *args, **kwargs)
+    def _completed(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """With the fields that all answers bear; DICOM data is never cached by others."""
+        response = coded(request.META.get("HTTP_ACCEPT_ENCODING", ""), response)
+        fields = response.headers
+        content_type = fields.get("Content-Type", "")
+        vary(response, "Accept")
+        if response.status_code == 204:
+            del fields["Content-Type"]  # there is a type only where there is a payload (PS3.18 8.7.9)
+            content_type = ""
+        add_missing(response, _PRIVATE)
+        if request.method in ("GET", "HEAD") and response.status_code in (200, 206) and self._is_representation():
+            fields.setdefault("Content-Location", _own_url(request))
+        replace(response, _INERT)
+        if not content_type.startswith(_SHOWN):
+            add_missing(response, _SAVED)
+        response["Allow"] = _allowed(self.__class__)  # type: ignore[arg-type]
+        return response
 
     def _is_representation(self) -> bool:
         """Whether the answer stands for what is stored, so that its payload has a URL (PS3.18 8.4.2)."""
@@ -159,7 +193,7 @@ class DicomwebView(APIView):
 
     def _study(self) -> str:
         """The study that is asked for, "" for none. A parameter may be anything, and is looked up only as a UID."""
-        named = str(self.kwargs.get("study") or self.request._request.GET.get("studyUID", ""))
+        named = str(self.kwargs.get("study") or self.request.GET.get("studyUID", ""))
         return named if is_uid(named) else ""
 
     def _record_refusal(self, exc: PermissionDenied) -> None:
@@ -167,7 +201,7 @@ class DicomwebView(APIView):
         record(
             [
                 event(
-                    self.request._request,
+                    self.request,
                     kinds.REFUSED,
                     principal_of(self.request),
                     decision="deny",
@@ -200,7 +234,7 @@ class DicomwebView(APIView):
         record(
             [
                 event(
-                    self.request._request,
+                    self.request,
                     kinds.REFUSED,
                     principal,
                     decision="deny",
@@ -223,7 +257,16 @@ def _at(address: Address, of: Found) -> dict[str, Any]:
     }
 
 
-def dicomweb_root(request: Request) -> str:
+@cache
+def _allowed(view: type[DicomwebView]) -> str:
+    """The methods of a resource; HEAD wherever there is GET."""
+    has = {name for name in view.http_method_names if hasattr(view, name)}
+    return ", ".join(
+        name.upper() for name in view.http_method_names if name in has or (name == "head" and "get" in has)
+    )
+
+
+def dicomweb_root(request: HttpRequest) -> str:
     """The DICOMweb root as the client reaches it, for URLs in answers.
 
     The configured public root; under another allowed host name (``localhost`` instead of ``127.0.0.1``) that name, so
@@ -231,8 +274,11 @@ def dicomweb_root(request: Request) -> str:
     than the public root's: with one that is neither, the public root it is. Below a share link's addresses its prefix
     stays, because the link's cookie goes nowhere else.
     """
-    prefix = mounted_at(request._request)
-    return _root(settings.PACS.public_root, request.scheme or "", request.get_host(), prefix)
+    root: str | None = getattr(request, _ROOT, None)
+    if root is None:
+        root = _root(settings.PACS.public_root, request.scheme or "", request.get_host(), mounted_at(request))
+        setattr(request, _ROOT, root)
+    return root
 
 
 @lru_cache(maxsize=256)
@@ -245,9 +291,9 @@ def _root(public_root: str, scheme: str, host: str, prefix: str) -> str:
     return f"{scheme}://{name}{port and f':{port}'}{prefix}/dicom-web"
 
 
-def _own_url(request: Request) -> str:
+def _own_url(request: HttpRequest) -> str:
     """The URL of this very answer as the client reaches it."""
-    return dicomweb_root(request) + request._request.get_full_path().partition("/dicom-web")[2]
+    return dicomweb_root(request) + request.get_full_path().partition("/dicom-web")[2]
 
 
 def json_response(body: bytes | str, status: int = 200) -> HttpResponse:

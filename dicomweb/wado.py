@@ -3,12 +3,10 @@
 from collections.abc import Iterator, Sequence
 from itertools import chain
 
-from django.http import HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
-from django.utils.http import http_date
+from django.http import HttpRequest, HttpResponseBase, HttpResponseNotModified, StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import PermissionDenied
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import may_download
@@ -42,6 +40,7 @@ class RetrieveInstances(DicomwebView):
 
     permission = Permission.OBJECTS
     event = kinds.RETRIEVE
+    looks_up = "instances"
 
     @extend_schema(
         summary="Retrieve objects (PS3.18 10.4.1.1.1)",
@@ -52,7 +51,7 @@ class RetrieveInstances(DicomwebView):
         },
     )
     def get(
-        self, request: Request, study: str, series: str | None = None, instance: str | None = None
+        self, request: HttpRequest, study: str, series: str | None = None, instance: str | None = None
     ) -> HttpResponseBase:
         """Each object as a part of its own or as a file of a zip; as stored unless a transfer syntax is named."""
         address = Address(study, series, instance)
@@ -81,7 +80,7 @@ class RetrieveInstances(DicomwebView):
         return multipart_response(parts, DICOM)
 
     def _transcoded(
-        self, request: Request, address: Address, found: Sequence[Located], target: TransferSyntax
+        self, request: HttpRequest, address: Address, found: Sequence[Located], target: TransferSyntax
     ) -> HttpResponseBase:
         """Those objects that can be given in ``target``; 206 where others have to stay behind (PS3.18 10.4.3)."""
         given = [located for located in found if not cannot_give(located, target)]
@@ -96,7 +95,7 @@ class RetrieveInstances(DicomwebView):
             response["Warning"] = f'299 Lightbox: "{left} of {len(found)} instances cannot be given in {target.uid}"'
         return response
 
-    def _zip(self, request: Request, address: Address, found: Sequence[Located]) -> HttpResponseBase:
+    def _zip(self, request: HttpRequest, address: Address, found: Sequence[Located]) -> HttpResponseBase:
         """A file-set of Part 10 files with its DICOMDIR, as on a medium: so it is an Export (PS3.15 A.5.3.4)."""
         files = file_set(found)
         first = given_object(found[0])
@@ -110,7 +109,7 @@ class RetrieveInstances(DicomwebView):
 
 
 def send_object(
-    view: DicomwebView, request: Request, located: Located, target: TransferSyntax, query: str = ""
+    view: DicomwebView, request: HttpRequest, located: Located, target: TransferSyntax, query: str = ""
 ) -> HttpResponseBase:
     """One object alone in ``target``. Raises ``NotRenderable`` where that can't be, ``ArchiveUnavailable``."""
     content_type = f"{DICOM}; transfer-syntax={target.uid}"
@@ -130,16 +129,14 @@ def send_object(
     return alone
 
 
-def _unmeasured(request: Request, made: Transcoded, content_type: str, known_by: Validators) -> HttpResponseBase:
+def _unmeasured(request: HttpRequest, made: Transcoded, content_type: str, known_by: Validators) -> HttpResponseBase:
     """A body of which nobody knows the length before it is made, and which therefore has no ranges."""
     response: HttpResponseBase
-    if known_by.unchanged(request.headers):
+    if known_by.unchanged(request):
         response = HttpResponseNotModified()
     else:
         response = StreamingHttpResponse(made.pieces(), content_type=content_type)
-    response["ETag"] = known_by.etag
-    response["Last-Modified"] = http_date(known_by.last_modified.timestamp())
-    response["Vary"] = "Accept"
+    known_by.mark(response)
     return response
 
 

@@ -1,9 +1,8 @@
 """WADO-URI: one instance or one picture by query parameters, for viewers older than WADO-RS (PS3.18 section 9)."""
 
-from django.http import HttpResponse, HttpResponseBase, QueryDict
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 
 from access.authentication import principal_of
 from access.policy import withheld
@@ -62,9 +61,9 @@ class WadoUri(DicomwebView):
     event = kinds.RETRIEVE
 
     @extend_schema(summary="Retrieve by WADO-URI (PS3.18 9)", parameters=_PARAMETERS, responses=OpenApiTypes.BINARY)
-    def get(self, request: Request) -> HttpResponseBase:
+    def get(self, request: HttpRequest) -> HttpResponseBase:
         """The object for ``contentType=application/dicom``, else a picture, a report's text, a PDF or a video."""
-        asked = request._request.GET
+        asked = request.GET
         address = _address(asked)
         wanted = [name.strip().lower() for name in asked.get("contentType", "").split(",")]
         if any(name.startswith(f"{DICOM};") for name in wanted):
@@ -89,7 +88,7 @@ class WadoUri(DicomwebView):
         self.record_read(request, address, [located], instance_count=1, bytes=len(picture), query=spoken)
         return HttpResponse(picture, content_type=rendering.media_type)
 
-    def _object(self, request: Request, asked: QueryDict, address: Address) -> HttpResponseBase:
+    def _object(self, request: HttpRequest, asked: QueryDict, address: Address) -> HttpResponseBase:
         """PS3.18 9.1.2.2.1: in the transfer syntax that is named, or refused, not silently in another."""
         self.permission = Permission.OBJECTS  # type: ignore[misc]
         self.check_right(request)
@@ -118,8 +117,8 @@ def _address(asked: QueryDict) -> Address:
     return Address(*uids)
 
 
-def _rendering(request: Request, media_type: str) -> Rendering:
-    asked = request._request.GET
+def _rendering(request: HttpRequest, media_type: str) -> Rendering:
+    asked = request.GET
     center, width = asked.get("windowCenter", ""), asked.get("windowWidth", "")
     columns, rows = asked.get("columns", ""), asked.get("rows", "")
     return Rendering(

@@ -10,6 +10,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 # Seconds without a single byte after which a sender is taken for dead, and so a reader.
@@ -39,6 +40,8 @@ class ClientSocket(socket.socket):
         if _NOTSENT_LOWAT is not None and self.family in (socket.AF_INET, socket.AF_INET6):
             self.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, UNSENT)
         self.aborted = False
+        # What takes the connection over after an answer 101, with what the client has sent since.
+        self.successor: Callable[[socket.socket, bytes], None] | None = None
         self._patience: float | None = None
         self.begin()
 
@@ -51,6 +54,12 @@ class ClientSocket(socket.socket):
         self._window_sent = 0
         self._slow = False
         self._opening, self._held = True, b""
+
+    def released(self) -> socket.socket:
+        """The connection as a plain socket that doesn't block; this object is empty afterwards."""
+        plain = socket.socket(fileno=self.detach())
+        plain.setblocking(False)
+        return plain
 
     def settimeout(self, value: float | None) -> None:
         """How long ``recv`` waits at the most, within our own limits."""
@@ -65,6 +74,17 @@ class ClientSocket(socket.socket):
     def take(self, size: int) -> bytes:
         """What is there now, for the event loop; b"" at the end. Raises BlockingIOError, OSError."""
         return super().recv(size)
+
+    def take_soon(self, size: int, seconds: float) -> bytes:
+        """What is there within ``seconds``; b"" for nothing, and at the end."""
+        try:
+            return super().recv(size)
+        except BlockingIOError:
+            pass
+        try:
+            return super().recv(size) if self._poll(select.POLLIN, seconds) else b""
+        except OSError:
+            return b""
 
     def recv(self, size: int, flags: int = 0) -> bytes:
         """At most ``size`` bytes, b"" at the end. Raises TimeoutError for a client that is silent or too slow."""

@@ -25,6 +25,9 @@ from dicom.limits import Limits as DicomLimits
 from pacs_project.config_alerts import WebhookConfig
 from pacs_project.config_at_rest import AtRestConfig
 from pacs_project.config_hl7 import Hl7Config
+from pacs_project.config_hl7_out import Hl7OutConfig
+from pacs_project.config_workitems import WorkItemsConfig
+from pacs_project.config_worklist import WorklistConfig
 
 BASE = Path(__file__).resolve().parent.parent
 
@@ -187,6 +190,9 @@ class Config(BaseSettings):
     limits: Limits = Limits()
     at_rest: AtRestConfig = AtRestConfig()
     hl7: Hl7Config = Hl7Config()
+    worklist: WorklistConfig = WorklistConfig()
+    hl7_out: Hl7OutConfig = Hl7OutConfig()
+    workitems: WorkItemsConfig = WorkItemsConfig()
     audit: AuditConfig = AuditConfig()
     syslog: SyslogConfig = SyslogConfig()
     oidc: OidcConfig = OidcConfig()

@@ -48,6 +48,12 @@ def post_worker_init(worker: Any) -> None:
     """The first worker of a server says in the trail that it has started; those that replace it don't."""
     if worker.age == 1:
         _run().started()
+        _tell_subscribers(worker)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """Whoever waits for events of workitems is told that the channel ends."""
+    import_module("dicomweb.channels").stop()
 
 
 def on_exit(server: Any) -> None:
@@ -60,6 +66,14 @@ def on_exit(server: Any) -> None:
         _run().stopped()
     except Exception as error:  # noqa: BLE001 - whatever stands in its way, the server ends
         server.log.error("the trail doesn't have that the web server stopped: %s", type(error).__name__)
+
+
+def _tell_subscribers(worker: Any) -> None:
+    """That the service is here again; a database that is away keeps nobody from starting."""
+    try:
+        import_module("workitems.events").service_restarted()
+    except Exception as error:  # noqa: BLE001 - whatever is wrong, requests will meet it and say so
+        worker.log.warning("subscribers to workitems aren't told of the start: %s", type(error).__name__)
 
 
 def _run() -> Any:

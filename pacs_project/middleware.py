@@ -4,15 +4,19 @@ Whether a text is an address is remembered of 256 texts: that never changes.
 """
 
 import ipaddress
+import os
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
+from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
+from access.answer_fields import add_missing, pairs, replace, vary
+
+_FROM_ELSEWHERE: Final = re.compile(settings.CORS_URLS_REGEX)
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 # Pages that need more (the viewer, the API's documentation) set their own header; these fill what is missing.
 DEFAULT_HEADERS: Final[Mapping[str, str]] = {
@@ -22,7 +26,12 @@ DEFAULT_HEADERS: Final[Mapping[str, str]] = {
     "X-Frame-Options": settings.X_FRAME_OPTIONS,
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": settings.SECURE_REFERRER_POLICY or "",
+    "Cross-Origin-Opener-Policy": settings.SECURE_CROSS_ORIGIN_OPENER_POLICY or "",
 }
+_DEFAULTS: Final = pairs(DEFAULT_HEADERS)
+_HTTPS_ONLY: Final = pairs({"Strict-Transport-Security": f"max-age={settings.SECURE_HSTS_SECONDS}"})
 
 
 class RequestContext:
@@ -37,7 +46,7 @@ class RequestContext:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Mark the request, pass it on, complete the answer."""
         offered = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = offered if REQUEST_ID.fullmatch(offered) else uuid.uuid4().hex
+        request_id = offered if REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
         request.request_id = request_id  # type: ignore[attr-defined]
         request.client_address = client_address(  # type: ignore[attr-defined]
             request.META.get("REMOTE_ADDR", ""),
@@ -49,14 +58,28 @@ class RequestContext:
         if forwarded and _is_trusted(request.META.get("REMOTE_ADDR", ""), settings.PACS.trusted_proxies):
             request.META["wsgi.url_scheme"] = "https"
         response = self.get_response(request)
-        response.headers["X-Request-ID"] = request_id
-        for name, value in DEFAULT_HEADERS.items():
-            if name not in response.headers:
-                response.headers[name] = value
+        replace(response, pairs({"X-Request-ID": request_id}))
+        add_missing(response, _DEFAULTS)
+        if settings.SECURE_HSTS_SECONDS and request.is_secure():
+            add_missing(response, _HTTPS_ONLY)
         if response.headers.get("Content-Type", "").startswith("text/html"):
             response.headers.setdefault("Cache-Control", "no-store")
         if request.method == "HEAD":
             _drop_body(response)
+        return response
+
+
+class Cors(CorsMiddleware):
+    """As the library's; whoever does not ask from another site is only told that it would have mattered."""
+
+    def __call__(self, request: HttpRequest) -> Any:
+        """Pass on what has no origin; answer, or complete the answer to, what has."""
+        if "HTTP_ORIGIN" in request.META or request.method == "OPTIONS":
+            return super().__call__(request)
+        path = request.path_info
+        response = self.get_response(request)
+        if _FROM_ELSEWHERE.match(path):
+            vary(response, "origin")  # type: ignore[arg-type]
         return response
 
 

@@ -3,7 +3,8 @@
 Its own gives a thread to a connection at the first byte and lets it wait without end: 32 sockets with half a request
 line stop everything. Here the event loop reads heads and small bodies, and a thread gets what is whole. Of what threads
 must wait for themselves, large bodies hold at most ``BODIES`` of them, and a client that doesn't read its answer loses
-its thread as soon as others wait for one. ``/livez`` has a thread of its own.
+its thread as soon as others wait for one. ``/livez`` has a thread of its own. A connection that has become another
+protocol's (101) leaves for good, and whoever waits on it costs no thread here.
 """
 
 import errno
@@ -16,12 +17,13 @@ from selectors import EVENT_READ
 from socket import SHUT_WR, socket
 from typing import Any
 
-from gunicorn.http import get_parser
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
 from pacs_project.client_socket import ClientSocket
 from pacs_project.refusals import refusal, status_of
-from pacs_project.request_head import HeadTooLarge, RequestHead, parse_head, without_expectation
+from pacs_project.request_head import HeadTooLarge, parse_head, without_expectation
+from pacs_project.web_answer import AnsweringWorker
+from pacs_project.web_connection import Connection
 
 # Seconds for a head and a body of at most SMALL_BODY together. Forms and token requests are such bodies.
 WHOLE_SECONDS = 10.0
@@ -45,23 +47,7 @@ NOTIFY_SECONDS, LOOK_SECONDS = 1.0, 0.05
 PIECE = 16 * 1024
 
 
-class Connection(TConn):  # type: ignore[misc]
-    """A client's connection; the event loop owns it but while a thread handles its request."""
-
-    sock: ClientSocket
-
-    def __init__(self, cfg: Any, sock: ClientSocket, client: Any, server: Any) -> None:
-        super().__init__(cfg, sock, client, server)
-        self.parser = get_parser(cfg, sock, client)
-        self.initialized = True
-        self.data = bytearray()
-        self.head: RequestHead | None = None
-        self.deadline = 0.0
-        self.queued_at = 0.0
-        self.drained = 0
-
-
-class WebWorker(ThreadWorker):  # type: ignore[misc]
+class WebWorker(AnsweringWorker):
     """See the module. Speaks HTTP/1 without TLS, which ends at a proxy."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -189,12 +175,22 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
     def handle(self, conn: Connection) -> Any:
-        """Handle the request; runs in a thread."""
+        """Handle the request, and those that come right behind it; runs in a thread."""
         self.queued.pop(conn, None)
-        conn.sock.begin()
         self.running.add(conn)
-        kept = super().handle(conn)
-        return conn.sock.flush() and kept
+        kept: Any = True
+        while kept is True:
+            conn.sock.begin()
+            kept = super().handle(conn)
+            kept = conn.sock.flush() and kept
+            if kept is not True or not self._goes_on(conn):
+                break
+        return kept
+
+    def _goes_on(self, conn: Connection) -> bool:
+        """Whether the next request is there, whole, before anybody else wants this thread: all else is the loop's."""
+        ends = not self.alive or conn in self.bodies or conn.sock.successor is not None
+        return not ends and not self.queued and conn.next_comes_soon()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn can't read; its own answer is a page that repeats what was sent."""
@@ -221,6 +217,10 @@ class WebWorker(ThreadWorker):  # type: ignore[misc]
         keep = not fs.cancelled() and fs.exception() is None and fs.result() is True
         if conn.sock.aborted or not keep:
             self._linger(conn)
+            return
+        if (successor := conn.sock.successor) is not None:
+            self.nr_conns -= 1
+            successor(conn.sock.released(), conn.parser.unreader.take_buffered())
             return
         conn.data += conn.parser.unreader.take_buffered()
         if conn.data:

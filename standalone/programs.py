@@ -16,6 +16,7 @@ MANAGE = [sys.executable, str(PROJECT / "manage.py")]
 TASK_PROCESSES = 2
 # `graceful_timeout` of pacs_project/gunicorn_conf.py.
 GRACE_SECONDS = 20
+HL7_PORT = "2575"
 
 
 class Program(Service):

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from standalone.layout import PROJECT, Layout
+from standalone.programs import HL7_PORT, Hl7
 from standalone.running import Lock, Running, read_note, started_at
 
 INSPECTION_LIMIT = 60.0
@@ -28,10 +30,19 @@ def status(layout: Layout) -> int:
         alive = started_at(child.pid) == child.started
         whole &= alive
         print(f"  {child.name:<12}{'running' if alive else 'DOWN':<10}process {child.pid}")
+    if any(child.name == Hl7.name for child in note.children):
+        print(f"  {'HL7':<12}MLLP on {', '.join(hl7_addresses(note.environment))}")
     answer = inspect(note.environment, "studies")["studies"]
     print(f"  {'studies':<12}{answer.get('studies', 'unknown (' + str(answer.get('error')) + ')')}")
     print(f"  {'data':<12}{layout.data}")
     return 0 if whole and "error" not in answer else 1
+
+
+def hl7_addresses(environment: Mapping[str, str]) -> list[str]:
+    """Where the HL7 listener takes messages, by the settings that it was started with."""
+    host = environment.get("PACS_HL7__HOST", "127.0.0.1")
+    ports = {"": environment.get("PACS_HL7__PORT", HL7_PORT), " (TLS)": environment.get("PACS_HL7__TLS_PORT", "0")}
+    return [f"{host}:{port}{how}" for how, port in ports.items() if port != "0"]
 
 
 def running(layout: Layout) -> Running | None:

@@ -10,11 +10,10 @@ from standalone.backing import AlreadyRunning, Backing, backing
 from standalone.environment import public_root
 from standalone.errors import StandaloneError
 from standalone.layout import PROJECT, Layout
-from standalone.programs import MANAGE, Hl7, Relay, Web, Worker
+from standalone.programs import HL7_PORT, MANAGE, Hl7, Relay, Web, Worker
 from standalone.running import Lock, clear, read_note
 from standalone.supervisor import StopRequested
 
-HL7_PORT = "2575"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 

@@ -378,6 +378,7 @@ def test_a_name_is_taken_once(app: App) -> None:
         create_app("reading APP", [CALLBACK], ["user/ImagingStudy.rs"], public=True)
 
 
+READING = {"search", "retrieve", "objects", "annotate", "export", "report", "read_reports"}
 # What somebody with these roles, asked for these scopes, reads on the page; and what the token says that it can do.
 ASKED = {
     ("radiologist", "user/ImagingStudy.rs"): {"search", "retrieve", "objects"},
@@ -385,10 +386,13 @@ ASKED = {
     ("nurse", "user/ImagingStudy.cruds"): {"search", "retrieve"},
     ("administrator", "user/ImagingStudy.rs"): {"search"},
     ("auditor", "user/ImagingStudy.rs"): set(),
-    ("radiologist", "dicomweb"): {"search", "retrieve", "objects", "annotate", "export", "break_glass", "report"},
-    ("radiologist", "dicomweb launch/patient"): {"search", "retrieve", "objects", "annotate", "export", "report"},
+    ("radiologist", "dicomweb"): {*READING, "break_glass", "workitems_read", "workitems_perform"},
+    ("radiologist", "dicomweb launch/patient"): READING,
     # What is of everybody is not of one patient; and whoever opens nothing gives nothing to others.
-    ("administrator", "dicomweb"): {"search", "store", "update", "delete", "manage"},
+    ("administrator", "dicomweb"): {
+        *("search", "store", "update", "delete", "manage", "interfaces"),
+        *("workitems_read", "workitems_manage"),
+    },
     ("administrator", "dicomweb launch/patient"): {"search", "store", "update", "delete"},
 }
 

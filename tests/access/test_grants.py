@@ -16,7 +16,7 @@ from access.links import Wish, make_link, token_principal
 from access.models import Grant, ShareLink, User
 from access.policy import may, may_store, shareable_studies, visible_studies
 from access.principal import Principal
-from access.rights import OF_LINKS, OPENS, Right
+from access.rights import NOT_OF_LINKS, OF_LINKS, OPENS, Right
 from access.roles import Permission
 from archive.models import Study
 from audit.models import AccessEvent
@@ -66,7 +66,7 @@ def test_a_grant_opens_what_role_and_grant_both_name(
 ) -> None:
     user, study = make_person("ai_vendor"), make_study()
     Grant.objects.create(user=user, study=study, rights=[right.value])
-    of_role = permission in ("search", "retrieve", "store")
+    of_role = permission in ("search", "retrieve", "store", "workitems_read", "workitems_perform")
     expected = {study} if of_role and right in OPENS[permission] else set()
     assert set(visible_studies(of(user, "ai_vendor"), permission)) == expected
 
@@ -78,7 +78,7 @@ def test_a_link_opens_what_its_rights_stand_for(make_study: Make, permission: Pe
     make_study()
     link = ShareLink.objects.create(secret_digest="x", recipient="x", purpose="x")
     Grant.objects.create(link=link, study=study, rights=[right.value], valid_until=timezone.now() + timedelta(days=1))
-    opened = right in OPENS.get(permission, ())
+    opened = permission not in NOT_OF_LINKS and right in OPENS.get(permission, ())
     assert may(of_link(link, right), permission) is opened
     assert set(visible_studies(of_link(link, right), permission)) == ({study} if opened else set())
     assert not shareable_studies(of_link(link, *Right)).exists()

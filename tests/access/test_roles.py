@@ -17,17 +17,18 @@ from archive.models import Study
 
 A, R, G, N = Scope.ALL, Scope.REFERRED, Scope.GRANTED, Scope.NONE
 # search retrieve objects store annotate update delete export break_glass report audit_read manage messages
+# interfaces worklist workitems_read workitems_perform workitems_manage read_reports
 MATRIX = {
-    "administrator": (A, N, N, A, N, A, A, A, N, N, N, A, N),
-    "radiologist": (A, A, A, N, A, N, N, A, A, A, N, N, N),
-    "technologist": (A, A, A, A, N, A, N, N, N, N, N, N, N),
-    "referring_physician": (R, R, R, N, N, N, N, N, A, N, N, N, N),
+    "administrator": (A, N, N, A, N, A, A, A, N, N, N, A, N, A, N, A, N, A, N),
+    "radiologist": (A, A, A, N, A, N, N, A, A, A, N, N, N, N, N, A, A, N, A),
+    "technologist": (A, A, A, A, N, A, N, N, N, N, N, N, N, N, A, A, A, A, A),
+    "referring_physician": (R, R, R, N, N, N, N, N, A, N, N, N, N, N, N, N, N, N, R),
     # Without a ward, that is a limit, what was granted.
-    "nurse": (G, G, N, N, N, N, N, N, N, N, N, N, N),
-    "patient": (G, G, G, N, N, N, N, G, N, N, N, N, N),
-    "ai_vendor": (G, G, N, G, N, N, N, N, N, N, N, N, N),
-    "auditor": (N, N, N, N, N, N, N, N, N, N, A, N, N),
-    "device": (N, N, N, A, N, N, N, N, N, N, N, N, N),
+    "nurse": (G, G, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, G),
+    "patient": (G, G, G, N, N, N, N, G, N, N, N, N, N, N, N, N, N, N, G),
+    "ai_vendor": (G, G, N, G, N, N, N, N, N, N, N, N, N, N, N, G, G, N, N),
+    "auditor": (N, N, N, N, N, N, N, N, N, N, A, N, N, N, N, N, N, N, N),
+    "device": (N, N, N, A, N, N, N, N, N, N, N, N, N, N, A, N, N, N, N),
 }
 
 

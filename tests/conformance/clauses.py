@@ -46,7 +46,6 @@ class Clause:
         return re.sub(r"[^0-9A-Za-z]+", "_", self.key).strip("_")
 
 
-_NO_WORKLIST = "no Worklist Service yet; planned"
 _NO_NPI = "no Non-Patient Instance Service"
 
 _COMMON: Sequence[Row] = (
@@ -194,7 +193,7 @@ _COMMON: Sequence[Row] = (
     ("8.9.1", "Retrieve capabilities: OPTIONS of the base URI"),
     ("8.9.3", "Retrieve capabilities: the response"),
     ("8.9.4", "Retrieve capabilities: WADL and JSON"),
-    ("8.10", "Notifications over WebSocket", "none; `/changefeed` is asked instead"),
+    ("8.10", "Notifications over WebSocket: open a connection, events on it as DICOM JSON"),
 )
 
 _URI: Sequence[Row] = (
@@ -224,15 +223,16 @@ _URI: Sequence[Row] = (
 )
 
 _OTHERS: Sequence[Row] = (
-    ("11.4", "UPS: create workitem", _NO_WORKLIST),
-    ("11.5", "UPS: retrieve workitem", _NO_WORKLIST),
-    ("11.6", "UPS: update workitem", _NO_WORKLIST),
-    ("11.7", "UPS: change workitem state", _NO_WORKLIST),
-    ("11.8", "UPS: request cancellation", _NO_WORKLIST),
-    ("11.9", "UPS: search", _NO_WORKLIST),
-    ("11.10", "UPS: subscribe", _NO_WORKLIST),
-    ("11.11", "UPS: unsubscribe", _NO_WORKLIST),
-    ("11.12", "UPS: suspend global subscription", _NO_WORKLIST),
+    ("11.4", "UPS: create workitem"),
+    ("11.5", "UPS: retrieve workitem"),
+    ("11.6", "UPS: update workitem"),
+    ("11.7", "UPS: change workitem state"),
+    ("11.8", "UPS: request cancellation"),
+    ("11.9", "UPS: search"),
+    ("11.10", "UPS: subscribe to a workitem, a worklist, a filtered worklist; deletion locks"),
+    ("11.11", "UPS: unsubscribe"),
+    ("11.12", "UPS: suspend global subscription"),
+    ("11.13", "UPS: event reports"),
     ("12.4", "Non-patient instances: retrieve", _NO_NPI),
     ("12.5", "Non-patient instances: store", _NO_NPI),
     ("12.6", "Non-patient instances: search", _NO_NPI),
@@ -240,6 +240,16 @@ _OTHERS: Sequence[Row] = (
     ("13.4-repeated", "Storage commitment: a Transaction UID in use is 409"),
     ("13.4-malformed", "Storage commitment: a malformed request is 400"),
     ("13.5", "Storage commitment: result check"),
+    ("14.1.3", "Modality worklist: DICOM JSON by default, Native DICOM XML"),
+    ("14.1.3-multipart", "Modality worklist: DICOM JSON as a multipart body", "one array says the same; 406"),
+    ("14.4", "Modality worklist: search by matching keys, `includefield`, `fuzzymatching`, `limit`, `offset`"),
+    ("14.4-unsupported", "Modality worklist: unsupported keys are ignored and named, invalid values are 400"),
+    ("15.4", "Performed procedure steps: create"),
+    ("15.4-refused", "Performed procedure steps: create: 400 for what is none, 409 for a UID in use"),
+    ("15.5", "Performed procedure steps: update"),
+    ("15.5-refused", "Performed procedure steps: update: 404 unknown, 409 incompatible or at its end"),
+    ("15.6", "Performed procedure steps: retrieve"),
+    ("15.6-refused", "Performed procedure steps: retrieve: 404 unknown"),
     ("F.2.1", "DICOM JSON: an array of objects"),
     ("F.2.2", "DICOM JSON: names, order, `vr` of each attribute, no group lengths"),
     ("F.2.2-names", "DICOM JSON: person names by their groups"),

@@ -12,29 +12,7 @@ from tests.conformance.marks import clause
 from tests.conformance.site import JSON, Corpus, Site, Stored
 from tests.conformance.trap_server import problem_of, value
 
-WORKITEM = "workitems/1.2.3"
-SUBSCRIBER = "subscribers/CONFORMANCE"
-GLOBAL = "1.2.840.10008.5.1.4.34.5"
 HEADERS = {"Content-Type": JSON, "Accept": JSON}
-
-
-@clause("11.4", "11.5", "11.6", "11.7", "11.8", "11.9", "11.10", "11.11", "11.12")
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "workitems"),
-        ("GET", WORKITEM),
-        ("POST", WORKITEM),
-        ("PUT", f"{WORKITEM}/state"),
-        ("POST", f"{WORKITEM}/cancelrequest"),
-        ("GET", "workitems"),
-        ("POST", f"{WORKITEM}/{SUBSCRIBER}"),
-        ("DELETE", f"{WORKITEM}/{SUBSCRIBER}"),
-        ("POST", f"workitems/{GLOBAL}/{SUBSCRIBER}/suspend"),
-    ],
-)
-def test_11_4_to_12_worklist_resources_are_not_found(site: Site, method: str, path: str) -> None:
-    problem_of(site.send(method, path, json=[{}], headers=HEADERS), 404)
 
 
 @clause("12.4", "12.5", "12.6")

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 from tests.conformance.marks import clause
 from tests.conformance.site import JSON, Corpus, Site
 from tests.conformance.trap_server import problem_of
+from tests.live.event_channels import Subscriber
 
 WADL = "application/vnd.sun.wadl+xml"
 NAMESPACE = "{http://wadl.dev.java.net/2009/02}"
@@ -43,10 +44,12 @@ def test_8_9_1_capabilities_by_options_of_the_base_uri(site: Site) -> None:
 
 
 @clause("8.10")
-def test_8_10_a_websocket_is_not_opened(site: Site) -> None:
-    answer = site.ask("subscribers/AE", "Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13")
-    assert answer.status == 404
-    assert site.get("changefeed", "application/json").status_code == 200
+def test_8_10_a_websocket_is_opened(site: Site) -> None:
+    """With the handshake of RFC 6455 (8.10.4); what is none of it gets an answer of HTTP."""
+    channel = Subscriber(f"{site.root}/subscribers/CONFORMANCE8", site.bearer)
+    assert b"upgrade: websocket" in channel.answer.lower()
+    channel.close()
+    problem_of(site.get("subscribers/CONFORMANCE8"), 426)
 
 
 @clause("H")

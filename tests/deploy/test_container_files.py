@@ -36,7 +36,7 @@ SECRETS = {
     "PACS_S3__ACCESS_KEY_ID",
     "PACS_S3__SECRET_ACCESS_KEY",
 }
-OURS = {"web", "worker", "relay", "migrate", "bucket"}
+OURS = {"web", "worker", "relay", "hl7", "migrate", "bucket"}
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+(\.\d+)+(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?")
 VARIABLE = re.compile(r"(?<!\$)\$\{?([A-Z_0-9]+)([^}]*)\}?")
 
@@ -246,18 +246,19 @@ def test_our_containers_have_no_more_rights_than_they_need(name: str) -> None:
     assert not {"privileged", "cap_add", "pid", "network_mode"} & set(service)
 
 
-def test_only_web_is_reachable_and_only_from_this_host() -> None:
-    assert {name for name, service in services().items() if "ports" in service} == {"web"}
+def test_only_web_and_hl7_are_reachable_and_only_from_this_host() -> None:
+    assert {name for name, service in services().items() if "ports" in service} == {"web", "hl7"}
     assert services()["web"]["ports"] == ["127.0.0.1:8080:8080"]
+    assert services()["hl7"]["ports"] == ["127.0.0.1:2575:2575"]
     outside = {name for name, service in services().items() if service["networks"] != ["inside"]}
-    assert outside == {"web"}
+    assert outside == {"web", "relay", "hl7"}
     assert compose()["networks"]["inside"] == {"internal": True}
 
 
 def test_every_service_is_watched() -> None:
     own = {name for name, service in services().items() if "test" in service.get("healthcheck", {})}
     unwatched = {name for name, service in services().items() if service.get("healthcheck", {}).get("disable")}
-    assert own == {"worker", "postgres", "valkey", "seaweedfs"}
+    assert own == {"worker", "hl7", "postgres", "valkey", "seaweedfs"}
     assert unwatched == {"relay", "migrate", "bucket"}  # one without an address, two that end
     assert arguments("HEALTHCHECK")  # web
 
@@ -270,7 +271,7 @@ def test_order_of_start() -> None:
                 assert "test" in known[other]["healthcheck"], other
             if needed["condition"] == "service_completed_successfully":
                 assert known[other]["restart"] == "no", other
-    for name in ("web", "worker", "relay"):
+    for name in ("web", "worker", "relay", "hl7"):
         assert {"migrate", "bucket"} <= set(known[name]["depends_on"])
     assert set(known["migrate"]["depends_on"]) == {"postgres"}
 
@@ -284,16 +285,18 @@ def test_named_volumes_are_declared_and_hold_all_data() -> None:
 def test_settings_are_those_of_the_product() -> None:
     """Each PACS_ name is a field of Config; a misspelt one would be passed over in silence."""
     from pacs_project.config import Config, S3Config
+    from pacs_project.config_hl7 import Hl7Config
 
     known = {f"PACS_{field}".upper() for field in Config.model_fields}
     known |= {f"PACS_S3__{field}".upper() for field in S3Config.model_fields}
+    known |= {f"PACS_HL7__{field}".upper() for field in Hl7Config.model_fields}
     for name in OURS:
         assert set(services()[name]["environment"]) <= known
     environment = re.findall(r"(PACS_\w+)=", arguments("ENV")[0])
     assert set(environment) <= known
 
 
-@pytest.mark.parametrize("name", ["relay", "migrate"])
+@pytest.mark.parametrize("name", ["relay", "migrate", "hl7"])
 def test_management_commands_exist(image: Path, name: str) -> None:
     program, *command = services()[name]["command"]
     assert program == "python"

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from django.test import Client as HttpClient
 
-from access.models import Client, User, UserRole
+from access.models import Client, CustomRole, User, UserRole
 from tests.dicomweb.objects import make_object
 
 PASSWORD = "correct horse battery staple"
@@ -93,3 +93,18 @@ def machine(db: None) -> Callable[[str], Client]:
 def ct() -> bytes:
     """One small CT slice."""
     return make_object()
+
+
+@pytest.fixture
+def limited(db: None) -> Callable[..., Door]:
+    """Somebody with a role that reads the worklist, within a limit."""
+
+    def make(kind: str, *values: str) -> Door:
+        CustomRole.objects.create(name="performer", title="Performer", rights={"worklist": "ALL"})
+        user = User.objects.create_user("performer", password=None)
+        UserRole.objects.create(user=user, role="performer", limit_kind=kind, limit_values=list(values))
+        http = HttpClient()
+        http.force_login(user)
+        return Door(http)
+
+    return make

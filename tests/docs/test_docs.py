@@ -38,6 +38,7 @@ ROOMS = (
     "administration",
     "trail",
     "viewer",
+    "technologist",
     "pacs_project",
     "hl7",
 )

@@ -21,8 +21,8 @@ from archive.models import Study  # noqa: E402
 from archive.search import SearchQuery  # noqa: E402
 from dicom.attributes import ATTRIBUTES, Level  # noqa: E402
 from dicomweb.errors import BadRequest  # noqa: E402
-from dicomweb.qido import _pairs  # noqa: E402
 from dicomweb.query import Parsed, parse_query  # noqa: E402
+from dicomweb.query_string import pairs_of  # noqa: E402
 from tests.fuzz.target import Target  # noqa: E402
 
 MOST = 1000
@@ -43,7 +43,7 @@ def parsed(data: bytes) -> Parsed | None:
     try:
         return parse_query(
             # WSGI hands the bytes over as Latin-1
-            _pairs(data[1:].decode("latin-1")),
+            pairs_of(data[1:].decode("latin-1")),
             level,
             study_instance_uid=study,
             series_instance_uid=series,

@@ -16,8 +16,12 @@ from oauth2_provider.models import get_access_token_model, set_token_value
 from access.models import Client, User, UserRole
 from archive.models import Series
 from archive.tasks import TASKS
+from hl7.interfaces import Peer
+from hl7.models import Hl7Interface
+from hl7.receive import receive
 from tests.dicomweb.conftest import BOUNDARY, body_of, multipart_body
 from tests.dicomweb.objects import make_object
+from tests.hl7.messages import ORDER, REGISTER, code, wire
 
 ROOT: Final = "1.2.826.0.1.3680043.8.498.88"
 SLICES: Final = 3
@@ -25,6 +29,11 @@ _OCTETS: Final = 'multipart/related; type="application/octet-stream"'
 _JSON: Final = "application/dicom+json"
 _STORED: Final = f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
 _BATCH: Final = 50
+# Each changes the name of the patient, and moves the visit.
+_NEWS: Final = REGISTER.replace("|A1|", "|guard-{n}|").replace("MÜLLER", "MÜLLER{n}").replace("RAD^R1", "RAD^R{n}")
+_ORDER: Final = (
+    ORDER.replace("|O1|", "|guard-{n}|").replace("1^EPIC", "{n}^EPIC").replace("F1^RIS", "F{n}^RIS")
+).replace("A100", "G{n}")
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Site:
         UserRole.objects.create(user=user, role="technologist")
         session = Browser()
         session.force_login(user)
+        Hl7Interface.objects.create(name="guard")
         site = cls("token-of-the-guard", session)
         site.add()
         return site
@@ -120,6 +130,13 @@ def asks(site: Site) -> Mapping[str, Callable[[], object]]:
     def another() -> None:
         site.store([slice_of(f"{ROOT}.9999", next(site._numbers))])
 
+    def hears(message: str) -> Callable[[], object]:
+        def send() -> None:
+            answer = receive(wire(message.replace("{n}", str(next(site._numbers)))), Peer("mllp", "127.0.0.1")).now
+            assert code(answer) == "AA", answer
+
+        return send
+
     batch = [slice_of(f"{ROOT}.9998", n) for n in range(1, _BATCH + 1)]
     return {
         "frame, by a token": get(f"{instance}/frames/1", _OCTETS),
@@ -143,4 +160,6 @@ def asks(site: Site) -> Mapping[str, Callable[[], object]]:
         "store one instance of a new study": new(1),
         "store 50 instances of a new study": new(_BATCH),
         "store 50 instances again": lambda: site.store(batch),
+        "HL7 message about a known patient": hears(_NEWS),
+        "HL7 message with a new order": hears(_ORDER),
     }

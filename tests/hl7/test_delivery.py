@@ -15,9 +15,11 @@ from django.conf import settings
 from django.db import connection
 
 from audit.models import AccessEvent
-from hl7.delivery import wait
+from hl7.delivery import answered, failed, next_due, wait
 from hl7.listener import tls_context
+from hl7.mllp_client import read_answer
 from hl7.models import Destination, OutboundMessage
+from hl7.outbound_queue import give_up
 from hl7.sender import _LOCK, Sender
 from pacs_project.config_hl7_out import Hl7OutConfig
 from tests.hl7.sink import Sink, ack, control_id, hangup, silent
@@ -210,6 +212,46 @@ def test_two_relays_one_sender(sink: Sink) -> None:
         other.execute("SELECT pg_advisory_unlock(%s, %s)", [_LOCK, ris.pk])
         works.work()
         assert sink.ids() == ["m0"]
+
+
+@pytest.mark.parametrize(("answer", "state"), [(hangup, "dead"), (ack("AE"), "dead"), (ack("AA"), "acked")])
+def test_given_up_while_it_is_on_its_way(sink: Sink, answer: Any, state: str) -> None:
+    """What was delivered was; nothing else brings back what a person has ended."""
+    ris = to(sink)
+    one = queued(ris, "m0")
+    message = next_due(ris, settings.PACS.hl7_out)
+    assert message is not None
+    give_up(one.pk, "mara", "the order is gone")
+    if answer is hangup:
+        failed(message, "no answer in time", settings.PACS.hl7_out)
+    else:
+        found = read_answer(answer(bytes(one.raw)) or b"")
+        assert found is not None
+        answered(message, found[1], settings.PACS.hl7_out)
+    one.refresh_from_db()
+    assert one.state == state
+    assert state == "acked" or one.error == "given up by mara: the order is gone"
+    assert AccessEvent.objects.filter(request_id="m0").count() == (2 if state == "acked" else 1)
+
+
+def test_nobody_behind_the_connection_costs_few_messages_attempts(sink: Sink) -> None:
+    """As a load balancer behaves whose server is away."""
+    sink.behave = hangup
+    ris = to(sink)
+    for number in range(8):
+        queued(ris, f"m{number}", patient=number + 1)
+    works = sender(ris)
+    works.work()
+    works.work()
+    assert [(state, attempts) for _, state, attempts in states()] == [("retry", 1)] * 3 + [("queued", 0)] * 5
+    ris.refresh_from_db()
+    assert (ris.failures, ris.error) == (3, "the connection was closed without an answer")
+    sink.behave = ack("AA")
+    later(ris)
+    works.work()
+    assert {state for _, state, _ in states()} == {"acked"}
+    ris.refresh_from_db()
+    assert (ris.failures, ris.error) == (0, "")
 
 
 def test_switched_off_it_waits(sink: Sink) -> None:

@@ -13,12 +13,13 @@ from archive.patient_facts import Moment
 from hl7.interfaces import Peer
 from hl7.message import Message, parse
 from hl7.models import Destination, Hl7Interface, OutboundMessage
-from hl7.outbound_text import escaped, nested_provider_name, person_name
+from hl7.outbound_segments import pid, pv1
+from hl7.outbound_text import EVERYTHING, escaped, nested_provider_name, person_name
 from hl7.profiles import Profile
 from hl7.receive import receive
 from hl7.report_fields import reports
 from tests.hl7.messages import LEGACY, MERGE, ORDER, REGISTER, REPORT, code, wire
-from worklist.models import Order, OrderStatus
+from worklist.models import Order, OrderStatus, Visit
 from worklist.states import transition
 
 pytestmark = pytest.mark.django_db
@@ -180,6 +181,33 @@ def test_what_the_charset_cant_hold_goes_as_utf_8() -> None:
     sent(ORDER.replace("MÜLLER^JANE^Q^^DR", "Иванов^Иван"))
     moved(OrderStatus.STARTED)
     assert (only().get("MSH-18"), only().get("PID-5.1")) == ("UNICODE UTF-8", "Иванов")
+
+
+@pytest.mark.parametrize("sign", ["¥", "‾"])
+def test_what_a_charset_would_write_as_a_delimiter_goes_as_utf_8(sign: str) -> None:
+    """Shift JIS has a yen sign where ASCII has the escape character."""
+    destination(charset="ISO IR14")
+    sent(ORDER.replace("MÜLLER^JANE^Q^^DR", f"A{sign}F{sign}B^太郎"))
+    moved(OrderStatus.STARTED)
+    found = only()
+    assert (found.get("MSH-18"), found.get("PID-5.1"), found.get("PID-5.2")) == (EVERYTHING, f"A{sign}F{sign}B", "太郎")
+    sent(ORDER.replace("MÜLLER^JANE^Q^^DR", "A^太郎").replace("|O1|", "|O2|"))
+    moved(OrderStatus.COMPLETED)
+    found = parse(bytes(OutboundMessage.objects.get(about="order status CM").raw))
+    assert (found.get("MSH-18"), found.get("PID-5.2")) == ("ISO IR14", "太郎")
+
+
+def test_no_value_of_an_object_ends_a_field_or_a_segment() -> None:
+    """Names, sexes and the like come with objects as well, in which any character may stand."""
+    evil = "F|^~\\&\rZXX|1|evil\nOBX|9\x0b\x1c\r"
+    values = {"patient_name": evil, "patient_birth_date": evil, "patient_sex": evil, "type_of_patient_id": evil}
+    issuer = {"issuer_of_patient_id": evil, "issuer_universal_id": evil, "issuer_universal_id_type": evil}
+    patient = Patient(pk=1, patient_id=evil, **values, **issuer)
+    visit = Visit(number=evil, issuer=evil, patient_class=evil, location=evil, attending_physician_name=evil)
+    for line in (pid(patient, Patient(pk=2, patient_id=evil)), pv1(visit)):
+        assert not set("\r\n\x0b\x1c") & set(line)
+        assert len(line.split("|")) <= 20
+    assert pid(patient, patient).split("|")[8] == escaped(evil)
 
 
 def test_an_answer_of_enhanced_mode_goes_to_the_senders_listener(interface: Hl7Interface) -> None:

@@ -156,7 +156,7 @@ def test_of_somebody_whose_record_is_closed_nothing_is_shown(mara: Browser, came
 )
 def test_what_nobody_can_read_is_closed_as_well(mara: Browser, came: dict[str, int], broken: bytes) -> None:
     receive(broken, PEER)
-    number = Hl7Message.objects.get(control_id="X1", state__in=("PARKED", "REFUSED")).pk
+    number = Hl7Message.objects.get(control_id="X1", state__in=("parked", "refused")).pk
     assert mara.get(f"/interfaces/messages/{number}/").status_code == 200
     restrict(Patient.objects.get(patient_id="123"), Mark.VIP, "a well-known person")
     marks.forget()

@@ -28,6 +28,7 @@ from tests.access.conftest import MakePerson, make_client, make_person, make_tok
 from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.sink import Sink
 from trail.telling import message as mail_of
+from worklist.models import Order
 
 __all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
 pytestmark = pytest.mark.django_db
@@ -104,6 +105,7 @@ def test_a_destination_is_made_changed_and_switched(mara: Browser) -> None:
         ({"order_message": "OMI^O23"}, "OMI^O23 is of HL7 2.5 and newer"),
         ({"time_zone": "Nowhere/Land"}, "IANA"),
         ({"ca": "no certificate"}, "Certificates in PEM"),
+        ({"ca": "Zertifikat für ris"}, "Certificates in PEM"),
         ({"charset": "EBCDIC"}, "Charset"),
         ({"order_statuses": ["QQ"]}, "Order_Statuses"),
     ],
@@ -169,6 +171,32 @@ def test_the_text_of_one_is_shown_and_that_is_written_down(mara: Browser) -> Non
     assert mara.get(reverse("hl7-delivery", args=[one.pk])).status_code == 403
     assert mara.get(f"/api/hl7/deliveries/{one.pk}").status_code == 403
     assert mara.get(reverse("hl7-delivery", args=[0])).status_code == 404
+    marks.forget()
+
+
+def test_a_mark_closes_what_was_sent_before_a_merge(mara: Browser) -> None:
+    leads = Patient.objects.create(patient_id="78", issuer_of_patient_id="H")
+    patient = Patient.objects.create(patient_id="77", issuer_of_patient_id="H", merged_into=leads)
+    one = queued(made(), "m1", patient.pk, state="acked")
+    assert mara.get(f"/api/hl7/deliveries/{one.pk}").status_code == 200
+    restrict(leads, Mark.VIP, "a well-known person")
+    marks.forget()
+    assert mara.get(reverse("hl7-delivery", args=[one.pk])).status_code == 403
+    assert mara.get(f"/api/hl7/deliveries/{one.pk}").status_code == 403
+    marks.forget()
+
+
+def test_a_mark_closes_what_names_an_order_of_somebody_else(mara: Browser) -> None:
+    """The merge in whose time it was made was taken back: the message names both."""
+    leads, patient = (Patient.objects.create(patient_id=each, issuer_of_patient_id="H") for each in ("78", "77"))
+    order = Order.objects.create(patient=patient)
+    one = queued(made(), "m1", leads.pk, order=order.pk)
+    assert mara.get(f"/api/hl7/deliveries/{one.pk}").status_code == 200
+    assert AccessEvent.objects.get(query=f"hl7 delivery {one.pk}").patient_ids == ["78", "77"]
+    restrict(patient, Mark.VIP, "a well-known person")
+    marks.forget()
+    assert mara.get(reverse("hl7-delivery", args=[one.pk])).status_code == 403
+    assert mara.get(f"/api/hl7/deliveries/{one.pk}").status_code == 403
     marks.forget()
 
 

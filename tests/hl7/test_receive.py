@@ -261,3 +261,14 @@ def test_older_news_does_not_undo_newer() -> None:
     newer = HEAD.format(app="ADT", type="ADT^A08", control="now").replace("20250110080000", "")
     assert code(sent(f"{newer}\nPID|1||123^^^HOSP||TODAY^NAME")) == "AA"
     assert Patient.objects.get(patient_id="123").patient_name == "TODAY^NAME"
+
+
+@pytest.mark.parametrize("value", ["ADT", "HOSP", "A1", "ADT_A01"])
+def test_a_nul_in_the_header_is_kept_and_answered(value: str) -> None:
+    """PostgreSQL holds none: a sender that is told to try again would do so for ever."""
+    raw = wire(REGISTER).replace(f"{value}|".encode(), f"{value[0]}\0{value[1:]}|".encode(), 1)
+    assert b"\0" in raw
+    assert code(sent(raw)) == "AA"
+    kept = last()
+    assert (kept.sending_application, kept.sending_facility, kept.control_id) == ("ADT", "HOSP", "A1")
+    assert bytes(kept.raw) == raw

@@ -18,6 +18,7 @@ from dicom.attributes import ATTRIBUTES
 from dicomweb.errors import PROBLEMS
 from dicomweb.urls import urlpatterns
 from dicomweb.view import DicomwebView
+from hl7 import api_urls as hl7_urls
 from pacs_project.refusals import REFUSALS
 from tests.dicomweb.conftest import Door, door_for  # noqa: F401 - a fixture
 
@@ -63,7 +64,8 @@ def test_every_route_with_its_methods() -> None:
     assert {(path, method) for path, method, _ in operations() if path.startswith("/dicom-web/")} == routed
     others = {path for path in document()["paths"] if not path.startswith("/dicom-web/")}
     administration = {"/api/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(entry.pattern)) for entry in api_urls.urlpatterns}
-    assert others == administration | {
+    hl7 = {"/api/hl7/" + re.sub(r"<\w+:(\w+)>", r"{\1}", str(entry.pattern)) for entry in hl7_urls.urlpatterns}
+    assert others == administration | hl7 | {
         "/oauth/token/",
         "/oauth/revoke/",
         "/oauth/introspect/",
@@ -71,6 +73,15 @@ def test_every_route_with_its_methods() -> None:
         "/api/emergency-access",
         "/api/emergency-access/{access}",
         "/api/quality/findings",
+        "/api/reports",
+        "/api/reports/{report}",
+        "/api/reports/{report}/versions/{version}",
+        "/api/reports/{report}/versions/{version}/attachments/{place}",
+        "/api/reports/{report}/versions/{version}/document",
+        "/api/studies/{study}/reports",
+        "/api/worklist/reconciliation",
+        "/api/worklist/reconciliation/{study}",
+        "/api/worklist/reconciliation/{study}/decision",
         "/hl7/v2",
         "/livez",
         "/readyz",

@@ -59,6 +59,26 @@ def test_objects_of_a_stranger_are_the_patients_when_the_two_are_one(known: bool
     assert "update" in news()
 
 
+def test_objects_are_strangers_again_when_a_merge_is_taken_back() -> None:
+    """Those that came before the merge and those that came while it was good, in the studies of either."""
+    one, other = image(A, StudyInstanceUID=UID), image(B)
+    image(B, StudyInstanceUID=UID)
+    merge()
+    run(outbox.STRANGERS)
+    image(B, StudyInstanceUID=UID)
+    image(A, StudyInstanceUID=other.study_instance_uid)
+    assert not Instance.objects.filter(patient_mismatch=True).exists()
+    with transaction.atomic():
+        patients.restore_identifier(B, at(2))
+    run(outbox.STRANGERS)
+    assert dict(Study.objects.values_list("pk", "patient__patient_id")) == {one.pk: "123", other.pk: "124"}
+    strangers = Instance.objects.filter(patient_mismatch=True).values_list("series__study", flat=True)
+    assert sorted(strangers) == sorted([one.pk, one.pk, other.pk])
+    merge()
+    run(outbox.STRANGERS)
+    assert not Instance.objects.filter(patient_mismatch=True).exists()
+
+
 def test_a_correction_is_news_once_the_metadata_say_it() -> None:
     study = image(A)
     prepare(study)
