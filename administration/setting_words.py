@@ -114,7 +114,7 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_HL7__ALLOW": "Networks (JSON list) that may use the plain port.",
     "PACS_HL7__CONNECTIONS": (
         "Connections that are open at a time. When all are taken, the oldest that never sent a message is closed for a "
-        "new one."
+        "new one, else the one that has been quiet for longest."
     ),
     "PACS_HL7__IDLE_SECONDS": "Seconds after which a quiet connection is closed.",
     "PACS_HL7__FIRST_SECONDS": "Seconds in which a new connection begins its first message.",

@@ -13,6 +13,7 @@ from archive.search_indexes import text_orders, trigrams
 def _text(**options: object) -> "models.TextField[str, str]":
     return models.TextField(db_collation="C", blank=True, default="", **options)  # type: ignore[arg-type]
 
+
 # Of a row with a ``patient``: the key of the person whom that identifier names by now.
 PERSON: Final = Coalesce("patient__merged_into", "patient")
 

@@ -26,7 +26,8 @@ _PATIENT_ID, _ISSUER = "00100020", "00100021"
 def wish_for(patient: Patient) -> None:
     """Have the strangers looked at among the studies of a locked patient, in the current transaction."""
     found = Instance.objects.filter(series__study__patient=patient, patient_mismatch=True)
-    wish_for_studies(found.values_list("series__study", flat=True).distinct())
+    studies: Iterable[int] = found.values_list("series__study", flat=True).distinct()  # type: ignore[assignment]
+    wish_for_studies(studies)
 
 
 def wish_for_studies(studies: Iterable[int]) -> None:

@@ -42,6 +42,8 @@ class _Plans:
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.translate = Transformer(connection)
         self.names: OrderedDict[Any, bytes] = OrderedDict()
+        # What nobody asks for any more, and the server has not been told yet.
+        self.old: list[bytes] = []
         self.made = 0
 
     def named(self, key: Any) -> bytes | None:
@@ -55,10 +57,25 @@ class _Plans:
         name = self.names[key] = b"lightbox_%d" % self.made
         return name
 
+    def forget(self) -> None:
+        """All of them: what a plan returns has another type since a migration, and those of others may have."""
+        self.old += self.names.values()
+        self.names.clear()
+
 
 def exchange(connection: psycopg.Connection[Any], statements: Sequence[Statement], *, keep: bool) -> list[Found]:
     """Send ``statements``, wait once, and give what each found; ``keep`` has plans kept. Raises psycopg's errors."""
     plans = _plans_of(connection)
+    try:
+        return _exchange(connection, plans, statements, keep=keep)
+    except psycopg.errors.FeatureNotSupported:
+        plans.forget()
+        raise
+
+
+def _exchange(
+    connection: psycopg.Connection[Any], plans: _Plans, statements: Sequence[Statement], *, keep: bool
+) -> list[Found]:
     pgconn = connection.pgconn
     begins = not connection.autocommit and pgconn.transaction_status == _IDLE
     if keep and not begins and len(statements) == 1:
@@ -92,9 +109,11 @@ def _pipelined(pgconn: Any, plans: _Plans, statements: Sequence[Statement], *, k
             pgconn.send_query_prepared(name, values, plans.translate.formats)
         answers.append(True)
     while len(plans.names) > MOST_PLANS:
-        _, name = plans.names.popitem(last=False)
+        plans.old.append(plans.names.popitem(last=False)[1])
+    for name in plans.old:
         pgconn.send_query_params(b"DEALLOCATE " + name, None)
         answers.append(False)
+    plans.old.clear()
     pgconn.pipeline_sync()
     # What did not fit into the socket at once.
     wait(generators.send(pgconn), pgconn.socket, _LOOK_SECONDS)

@@ -23,6 +23,7 @@ JSON: Final = ("application/dicom+json", "application/json")
 # Of what is sent here none has pixels.
 MOST_BYTES: Final = 4 << 20
 _READ: Final = 1 << 16
+_TOO_LARGE: Final = 1 << 63
 _DEEPEST: Final = 16
 _TAG: Final = re.compile(r"[0-9A-F]{8}")
 _VR: Final = re.compile(r"[A-Z]{2}")
@@ -105,12 +106,15 @@ def _attribute(tag: str, attribute: Any, depth: int) -> dict[str, Any]:
     if attribute["vr"] == "SQ":
         return attribute | {"Value": [_checked(value or {}, depth - 1) for value in values]}
     if any(_is_odd(value) for value in values):
-        raise BadRequest(f"{place}: a value of this vr is text, a number, or a name in its groups")
+        raise BadRequest(f"{place}: a value of this vr is text, a number of 64 bits, or a name in its groups")
     return attribute
 
 
 def _is_odd(value: Any) -> bool:
-    """No text, number or name; or a text that no database takes."""
+    """No text, number or name; or a text that no database takes; or a number that comes back from one as an integer
+    that is too long for JSON."""
     if isinstance(value, dict):
         return not value.keys() <= _GROUPS or any(not isinstance(each, str) or "\0" in each for each in value.values())
+    if isinstance(value, float):
+        return abs(value) >= _TOO_LARGE
     return isinstance(value, list) or (isinstance(value, str) and "\0" in value)

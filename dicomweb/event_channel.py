@@ -59,8 +59,7 @@ class EventChannel(DicomwebView):
         key = _key(request)
         _refuse_other_sites(request)
         entity, after = entity_of(request, title), _after(request)
-        sock = request.META.get("gunicorn.socket")
-        if not hasattr(sock, "successor"):
+        if not hasattr(request.META.get("gunicorn.socket"), "successor"):
             raise NoChannels("this server can't give a connection away")
         if not channels().has_room(entity.holder):
             raise TooManyChannels("there are as many channels as there may be")
@@ -71,8 +70,10 @@ class EventChannel(DicomwebView):
             self.record(request, query=f"event channel of {entity.ae_title}")
         number = subscriber.received if after is None else after
         opening = Opening(subscriber.pk, principal_of(request).id, number, credentials_of(request))
-        sock.successor = partial(channels().attach, opening)  # type: ignore[union-attr]
-        return _switched(key)
+        answer = _switched(key)
+        # With the answer, not with the request: if anything on its way out makes it an error, the connection stays.
+        answer.successor = partial(channels().attach, opening)  # type: ignore[attr-defined]
+        return answer
 
 
 def _asks_for_websocket(request: HttpRequest) -> bool:

@@ -25,7 +25,7 @@ from hl7.errors import NotAMessage, Refused
 from hl7.feeds import feeds
 from hl7.message_search import kept
 from hl7.models import Hl7Message
-from hl7.pages_door import CLOSED, about, is_closed, may_look, refuse, write_down
+from hl7.pages_door import CLOSED, about, is_closed, may_look, open_ones, refuse, write_down
 from hl7.pages_parked import attempt_one
 from hl7.preview import Preview
 from hl7.replay import NotReplayable
@@ -213,11 +213,12 @@ def _page(request: Request, form: serializers.Serializer[Any]) -> Response:
         if "statement timeout" not in str(error):
             raise
         raise TooLong from error
+    page = open_ones(principal_of(request), asked, rows[:limit])
     patient_ids = (asked.patient,) if asked.patient else ()
     what = f"hl7 messages {asked.words()}".strip()
     write_down(request._request, principal_of(request), what, patient_ids=patient_ids)
-    page = rows[:limit]
-    body = {"messages": [answers.told(each) for each in page], "next": page[-1].pk if len(rows) > limit else None}
+    following = rows[limit - 1].pk if len(rows) > limit else None
+    body = {"messages": [answers.told(each) for each in page], "next": following}
     return Response(body, headers=NO_STORE)
 
 

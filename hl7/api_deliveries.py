@@ -14,7 +14,7 @@ from hl7.api import NO_STORE, TAG, Conflict, OfInterfaces, given_in
 from hl7.api_answers import LARGEST_ROW
 from hl7.outbound_models import DeliveryState, OutboundMessage
 from hl7.outbound_queue import NotPossible, deliveries, one
-from hl7.pages_delivery import do, patient_ids
+from hl7.pages_delivery import do, patient_ids, persons_of
 from hl7.pages_door import CLOSED, is_closed, refuse, write_down
 from hl7.shown_message import lines_of
 
@@ -179,7 +179,7 @@ def _delivery(request: Request, number: int) -> OutboundMessage:
     found = one(number) if number <= LARGEST_ROW else None
     if found is None:
         raise exceptions.NotFound
-    if is_closed(principal_of(request), {found.patient}):
+    if is_closed(principal_of(request), persons_of(found)):
         refuse(request._request, principal_of(request), CLOSED, patient_ids=patient_ids(found))
     return found
 

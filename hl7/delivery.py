@@ -133,11 +133,10 @@ def not_answered(destination: Destination, message: OutboundMessage, error: str,
     with transaction.atomic():
         destination.failures += 1
         destination.error = error
-        destination.save(update_fields=["failures", "error"])
-        if destination.failures >= _SILENT:
-            seconds = wait(destination.failures - _SILENT + 1, settings)
-            destination.not_before = datetime.now(UTC) + timedelta(seconds=seconds)
-            destination.save(update_fields=["not_before"])
+        beyond = destination.failures - _SILENT
+        seconds = wait(beyond + 1, settings) if beyond >= 0 else 0.0
+        destination.not_before = datetime.now(UTC) + timedelta(seconds=seconds)
+        destination.save(update_fields=["failures", "error", "not_before"])
         failed(message, error, settings)
 
 

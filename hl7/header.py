@@ -58,8 +58,8 @@ class Header:
         return parts[component - 1].strip() if component <= len(parts) else b""
 
     def text(self, number: int, component: int = 1) -> str:
-        """A component as ASCII, for comparisons; what isn't ASCII becomes U+FFFD."""
-        return self.component(number, component).decode("ascii", "replace")
+        """A component as ASCII, for comparisons, without NUL (no row holds it); what isn't ASCII becomes U+FFFD."""
+        return self.component(number, component).decode("ascii", "replace").replace("\0", "")
 
     def repetitions(self, number: int) -> list[str]:
         """All repetitions of MSH-``number`` as ASCII."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from django.db import transaction
 from django.db.models import Count, Min, OuterRef, Q, QuerySet, Subquery
@@ -11,6 +12,9 @@ from django.db.models.functions import Now
 
 from hl7.delivery import record_delivery
 from hl7.outbound_models import OPEN, DeliveryState, Destination, OutboundMessage
+
+# How the error of a message begins that a person has ended.
+ENDED_BY: Final = "given up by "
 
 
 class NotPossible(Exception):
@@ -98,7 +102,7 @@ def give_up(number: int, by: str, reason: str) -> None:
     with transaction.atomic():
         message = _locked(number, OPEN)
         message.state, message.finished_at = DeliveryState.DEAD, datetime.now(UTC)
-        message.error = f"given up by {by}: {reason}"[:500]
+        message.error = f"{ENDED_BY}{by}: {reason}"[:500]
         message.save(update_fields=["state", "finished_at", "error"])
         record_delivery(message, by)
 

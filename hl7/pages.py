@@ -18,7 +18,7 @@ from hl7.listening import open_connections
 from hl7.message_search import ACKS, OPEN, attempts
 from hl7.models import Hl7Interface, Hl7Message, MessageState
 from hl7.pages_criteria import Criteria, address_query, keep, kept_question, page_start
-from hl7.pages_door import CLOSED, about, for_interfaces, is_closed, refuse, show, write_down
+from hl7.pages_door import CLOSED, about, for_interfaces, is_closed, open_ones, refuse, show, write_down
 from hl7.replay import REPLAYABLE
 from hl7.shown_message import lines_of, segments_of
 
@@ -58,6 +58,7 @@ def messages(request: HttpRequest, principal: Principal) -> HttpResponse:
         return HttpResponseRedirect(f"{reverse('hl7-messages')}?{query}" if query else reverse("hl7-messages"))
     form = Criteria(kept_question(request))
     rows: list[Hl7Message] = []
+    shown: list[Hl7Message] = []
     failed = ""
     if form.is_valid():
         asked = form.asked()
@@ -68,6 +69,7 @@ def messages(request: HttpRequest, principal: Principal) -> HttpResponse:
             if "statement timeout" not in str(error):
                 raise
             failed = TOO_LONG
+        shown = open_ones(principal, asked, rows[:PAGE_SIZE])
         write_down(
             request,
             principal,
@@ -76,7 +78,7 @@ def messages(request: HttpRequest, principal: Principal) -> HttpResponse:
         )
     context = {
         "form": form,
-        "rows": rows[:PAGE_SIZE],
+        "rows": shown,
         "older": rows[PAGE_SIZE - 1].pk if len(rows) > PAGE_SIZE else None,
         "first": page_start(request) is None,
         "failed": failed,

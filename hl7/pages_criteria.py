@@ -55,7 +55,13 @@ class Criteria(forms.Form):
 def kept_question(request: HttpRequest) -> dict[str, str]:
     """What is asked by this request: what was posted and kept, and what stands in the address."""
     found: dict[str, str] = dict(request.session.get(_SESSION, {}).get(request.GET.get("asked", ""), {}))
-    return found | {name: request.GET[name] for name in IN_ADDRESSES if request.GET.get(name)}
+    return found | question_in_address(request)
+
+
+def question_in_address(request: HttpRequest) -> dict[str, str]:
+    """What is asked by the address alone: nothing that a session could have forgotten, so that it would be asked of
+    all messages instead."""
+    return {name: request.GET[name] for name in IN_ADDRESSES if request.GET.get(name)}
 
 
 def keep(request: HttpRequest) -> str:

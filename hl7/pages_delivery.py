@@ -6,6 +6,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
@@ -20,6 +22,8 @@ from hl7.pages_criteria import page_start
 from hl7.pages_delivery_forms import MOST_AT_ONCE, Chosen, DeliveriesAsked
 from hl7.pages_door import CLOSED, for_interfaces, is_closed, refuse, show, write_down
 from hl7.shown_message import lines_of
+from reports.models import Report
+from worklist.models import Order
 
 PAGE_SIZE: Final = 50
 
@@ -56,7 +60,7 @@ def act(request: HttpRequest, principal: Principal) -> HttpResponse:
     done = 0
     for number in sorted(form.cleaned_data["message"]):
         found = one(number)
-        if found is None or is_closed(principal, {found.patient}):
+        if found is None or is_closed(principal, persons_of(found)):
             continue
         try:
             do(found, form.cleaned_data["action"], form.cleaned_data["reason"].strip(), request, principal)
@@ -80,9 +84,19 @@ def do(found: OutboundMessage, action: str, reason: str, request: HttpRequest, p
 
 
 def patient_ids(found: OutboundMessage) -> tuple[str, ...]:
-    """The Patient ID of the one whom a message is about."""
-    rows = Patient.objects.filter(pk=found.patient).exclude(patient_id="") if found.patient else Patient.objects.none()
-    return tuple(rows.values_list("patient_id", flat=True))
+    """The Patient IDs that a message names: of the patient, and those that its order and report came under."""
+    return tuple(_named(found).exclude(patient_id="").order_by("pk").values_list("patient_id", flat=True))
+
+
+def persons_of(found: OutboundMessage) -> set[int]:
+    """The persons whom these identifiers name by now, which may have been merged or taken apart since."""
+    return set(_named(found).values_list(Coalesce("merged_into", "pk"), flat=True))
+
+
+def _named(found: OutboundMessage) -> QuerySet[Patient]:
+    orders = Order.objects.filter(pk=found.order or 0).values("patient")
+    reports = Report.objects.filter(pk=found.report or 0).values("patient")
+    return Patient.objects.filter(Q(pk=found.patient) | Q(pk__in=orders) | Q(pk__in=reports))
 
 
 def _opened(request: HttpRequest, principal: Principal, number: int) -> OutboundMessage:
@@ -90,7 +104,7 @@ def _opened(request: HttpRequest, principal: Principal, number: int) -> Outbound
     found = one(number) if number < 1 << 63 else None
     if found is None:
         raise Http404
-    if is_closed(principal, {found.patient}):
+    if is_closed(principal, persons_of(found)):
         refuse(request, principal, CLOSED, patient_ids=patient_ids(found))
     return found
 

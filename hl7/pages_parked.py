@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,14 +15,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from access.principal import Principal
 from audit.kinds import ORDER_RECORD
-from hl7.errors import NotAMessage, Refused
+from audit.record import AuditUnavailable
+from hl7.errors import Condition, NotAMessage, Refused
 from hl7.message_search import OPEN, Asked
 from hl7.models import Hl7Interface, Hl7Message
-from hl7.pages_criteria import Criteria, address_query, kept_question, page_start
+from hl7.pages_criteria import Criteria, address_query, page_start, question_in_address
 from hl7.pages_door import about, for_interfaces, is_closed, show, write_down
 from hl7.preview import Change, Preview, preview
 from hl7.replay import NotReplayable, dismiss, replay
 
+_log = logging.getLogger(__name__)
 PAGE_SIZE: Final = 50
 # Each is a transaction of its own, and somebody waits for the page.
 MOST_AT_ONCE: Final = 200
@@ -77,7 +80,10 @@ def act(request: HttpRequest, principal: Principal) -> HttpResponse:
     if not form.is_valid():
         return _page(request, principal, error=str(form.errors.as_data().popitem()[1][0].message), status=400)
     what, reason = form.cleaned_data["action"], form.cleaned_data["reason"].strip()
-    every = Criteria(kept_question(request) if form.cleaned_data["every"] else {})
+    if form.cleaned_data["every"] and request.GET.get("asked"):
+        # A question of the message search, which this page doesn't show: all would be meant.
+        return _page(request, principal, error="Say here which messages are meant.", status=400)
+    every = Criteria(question_in_address(request) if form.cleaned_data["every"] else {})
     if not every.is_valid():
         return _page(request, principal)
     numbered = None if form.cleaned_data["every"] else form.cleaned_data["message"]
@@ -99,13 +105,20 @@ _DONE: Final = {"replay": "Applied", "discard": "Discarded"}
 
 
 def attempt_one(number: int, what: str, reason: str, by: str) -> Preview | None:
-    """Try, replay or discard one message. Raises Refused, NotReplayable, NotAMessage."""
-    if what == "try":
-        return preview(number, by)
-    if what == "discard":
-        dismiss(number, by, reason)
-        return None
-    return Preview(replay(number, by).words, ())
+    """Try, replay or discard one message. Raises Refused, NotReplayable, NotAMessage, AuditUnavailable."""
+    try:
+        if what == "try":
+            return preview(number, by)
+        if what == "discard":
+            dismiss(number, by, reason)
+            return None
+        return Preview(replay(number, by).words, ())
+    except (Refused, NotReplayable, NotAMessage, AuditUnavailable):
+        raise
+    except Exception as error:  # noqa: BLE001 - what failed once by our fault may do so again, and keeps none of the others
+        # Its own words may hold values.
+        _log.error("message %s could not be applied: %s", number, type(error).__name__)
+        raise Refused(Condition.INTERNAL, None, "it can't be applied now") from None
 
 
 def attempt(message: Hl7Message, what: str, reason: str, principal: Principal) -> Tried:
@@ -133,7 +146,7 @@ def chosen(asked: Asked, numbers: Sequence[int] | None) -> list[Hl7Message]:
 
 
 def _page(request: HttpRequest, principal: Principal, *, error: str = "", status: int = 200) -> HttpResponse:
-    form = Criteria(kept_question(request))
+    form = Criteria(question_in_address(request))
     if form.is_valid():
         asked = form.asked()
     else:

@@ -20,6 +20,8 @@ _WHOLE: Final = "18748-4"
 _ADDENDUM: Final = "55107-7"
 # The suffixes of OBX-3 (HL7 v2 7.1.4): ``71020&IMP``.
 _SUFFIXES: Final[Mapping[str, str]] = {"GDT": "59776-5", "IMP": "19005-8", "REC": "18783-1", "ADT": _ADDENDUM}
+# SH has 16 (PS3.5 6.2); some give more.
+_LONGEST_ACCESSION: Final = 64
 _TEXTS: Final = frozenset({"TX", "FT", "ST", "CE", "CWE", "NM", ""})
 
 
@@ -68,10 +70,10 @@ def study_uids(observations: Sequence[Segment]) -> tuple[str, ...]:
 
 
 def accessions(segments: Sequence[Segment]) -> tuple[EntityIdentifier, ...]:
-    """The accession numbers of OBR and IPC, each once."""
+    """The accession numbers of OBR and IPC, each once; what is too long to be one is free text (OBR-18)."""
     places = {"OBR": 18, "IPC": 1}
     found = (entity(segment, places[segment.name]) for segment in segments if segment.name in places)
-    return tuple(dict.fromkeys(filter(None, found)))
+    return tuple(dict.fromkeys(each for each in found if each and len(each.value) <= _LONGEST_ACCESSION))
 
 
 def sections(observations: Sequence[Segment]) -> Iterator[tuple[str, str]]:

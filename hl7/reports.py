@@ -17,6 +17,7 @@ from reports.receiving import ReportRefusal, ReportRefused
 # Table 0357, and the fields of OBR and TXA that it is about.
 REFUSALS: Final[Mapping[ReportRefusal, tuple[Condition, Mapping[str, int]]]] = {
     ReportRefusal.NO_NUMBER: (Condition.REQUIRED_FIELD_MISSING, {"OBR": 3, "TXA": 12}),
+    ReportRefusal.TOO_LONG: (Condition.DATA_TYPE, {"OBR": 3, "TXA": 12}),
     ReportRefusal.UNKNOWN_STATUS: (Condition.VALUE_NOT_FOUND, {"OBR": 25, "TXA": 17}),
     ReportRefusal.UNKNOWN_REPORT: (Condition.UNKNOWN_KEY, {"OBR": 3, "TXA": 12}),
     ReportRefusal.ANOTHER_PATIENTS: (Condition.DUPLICATE_KEY, {"OBR": 3, "TXA": 12}),

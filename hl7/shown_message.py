@@ -31,7 +31,6 @@ _VISIBLE: Final = {code: 0x2400 + code for code in range(0x20) if chr(code) not 
 # Where messages name patients: identifiers of PID-2, 3 and 4, and MRG-1.
 _IDENTIFIERS: Final[Mapping[str, tuple[int, ...]]] = {"PID": (2, 3, 4), "MRG": (1, 4)}
 _LAST_IDENTIFIER: Final = 5
-_DELIMITERS: Final = "^~\\&"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +99,10 @@ def identifiers_in(message: Hl7Message) -> list[str]:
 
 def _anyhow(raw: bytes) -> Iterator[Segment]:
     """The segments that name patients in a message that breaks the rules, by the delimiters of its header."""
-    header = Header.of(normal(raw))
-    told = header.fields[2].decode("latin-1")
-    syntax = Syntax(header.separator.decode("latin-1"), *(told[:4] + _DELIMITERS[len(told) :]), "latin-1")
+    try:
+        syntax = Syntax.of(Header.of(normal(raw)), "latin-1")
+    except NotAMessage:
+        return
     for line in _text(raw).split("\r"):
         fields = line.lstrip().split(syntax.field, _LAST_IDENTIFIER)
         if fields[0] in _IDENTIFIERS:

@@ -24,6 +24,8 @@ class Application(WSGIHandler):
         response._handler_class = self.__class__  # type: ignore[attr-defined]
         cookies = (("Set-Cookie", each.output(header="")) for each in response.cookies.values())
         status = f"{response.status_code} {response.reason_phrase}"
+        if (successor := getattr(response, "successor", None)) is not None:
+            environ["gunicorn.socket"].successor = successor
         start_response(status, [*response.headers._store.values(), *cookies])
         return response
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -34,7 +33,7 @@ from portal.rows import study_row
 from portal.study import series_cards
 from reports.models import Report
 from reports.paper import draw_page
-from reports.visible import Wanted, matching, visible_reports
+from reports.visible import reports_near
 
 SHOWN: Final = 50
 _LONGEST_NUMBER: Final = 9
@@ -117,7 +116,7 @@ def document_picture(request: HttpRequest, study: str, report: int, version: int
 def _context(request: HttpRequest, study: str) -> dict[str, Any]:
     principal = reader(request)
     found = study_of(principal, study)
-    reports = list(_about(principal, found)[: SHOWN + 1])
+    reports = list(reports_near(principal, found)[: SHOWN + 1])
     asked = _number(request, "report")
     report = next((each for each in reports if asked in (None, each.pk)), None)
     if report is None and asked is not None:
@@ -138,11 +137,6 @@ def _context(request: HttpRequest, study: str) -> dict[str, Any]:
         "cards": cards,
         "opens": any(card.pictured for card in cards),
     }
-
-
-def _about(principal: Principal, study: Study) -> QuerySet[Report]:
-    wanted = Wanted(study_instance_uid=study.study_instance_uid)
-    return matching(visible_reports(principal), wanted)
 
 
 def _of_study(principal: Principal, study: Study, report: int) -> Report:

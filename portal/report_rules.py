@@ -62,8 +62,8 @@ def study_of(principal: Principal, uid: str) -> Study:
 
 def report_of(principal: Principal, number: int) -> Report:
     """Raises Http404."""
-    rows = visible_reports(principal).select_related("patient", "order")
-    found = rows.filter(pk=number).first() if number <= _LARGEST else None
+    among = [number] if number <= _LARGEST else []
+    found = visible_reports(principal, among).select_related("patient", "order").first()
     if found is None:
         raise Http404
     return found

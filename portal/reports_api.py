@@ -46,7 +46,15 @@ from portal.reports_answers import (
     version_row,
 )
 from reports.models import Report
-from reports.visible import Wanted, matching, may_match, studies_by_report, unmatched_reports, visible_reports
+from reports.visible import (
+    Wanted,
+    matching,
+    may_match,
+    reports_near,
+    studies_by_report,
+    unmatched_reports,
+    visible_reports,
+)
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
 _DEFAULT_LIMIT: Final = 50
@@ -105,8 +113,7 @@ class _ReportsView(APIView):
     def listed(self, request: Request, study: str = "") -> Response:
         """A page of what the caller may read."""
         principal = reader(request._request)
-        if study:
-            study_of(principal, study)
+        named = study_of(principal, study) if study else None
         asked = _asked(request)
         limit: int = asked["limit"]
         wanted = Wanted(
@@ -117,20 +124,21 @@ class _ReportsView(APIView):
             date_from=_day(asked.get("date_from")),
             date_to=_day(asked.get("date_to")),
         )
-        shown = visible_reports(principal) if asked["matched"] else _unmatched(request, principal)
+        if named is not None:
+            shown = reports_near(principal, named)
+        else:
+            shown = visible_reports(principal) if asked["matched"] else _unmatched(request, principal)
         rows = matching(shown, wanted).select_related("patient")
         with bounded(statement_seconds=settings.PACS.limits.search_seconds):
             found = list(rows.filter(_earlier(asked.get("before", "")))[: limit + 1])
             about = studies_by_report(principal, found[:limit])
         page = [report_answer(report, about[report.pk]) for report in found[:limit]]
-        named = sorted({uid for each in page for uid in each["studies"]})
+        uids = sorted({uid for each in page for uid in each["studies"]})
         told = "&".join(f"{name}={value}" for name, value in asked.items() if name not in ("limit", "before"))
         # Of a report without a study nothing else says whose it is.
         whose = tuple(sorted({each["patient_id"] for each in page if not each["studies"]} - {""}))
         what = f"reports {told}".strip()
-        record(
-            [event(request._request, SEARCH, principal, rule=RULE, query=what, study_uids=named, patient_ids=whose)]
-        )
+        record([event(request._request, SEARCH, principal, rule=RULE, query=what, study_uids=uids, patient_ids=whose)])
         following = _cursor(found[limit - 1]) if len(found) > limit else None
         return Response({"reports": page, "next": following}, headers=NO_STORE)
 

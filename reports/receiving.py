@@ -24,12 +24,15 @@ from worklist.states import may, transition
 # Sent in the transaction that keeps a version, after it is kept and with the report as it then is: ``report`` and
 # ``version`` are the rows, ``moment`` who told it and when. A receiver that raises undoes the version.
 version_kept: Final = Signal()
+# As HL7 has it for EI (2.A.28), and well within what an index holds.
+_LONGEST_NUMBER: Final = 200
 
 
 class ReportRefusal(StrEnum):
     """Why a report isn't taken."""
 
     NO_NUMBER = "no_number"  # neither of an order nor of a document
+    TOO_LONG = "too_long"  # a number, or who gave it, has more than 200 characters
     UNKNOWN_STATUS = "unknown_status"
     UNKNOWN_REPORT = "unknown_report"  # it would change one that isn't there
     ANOTHER_PATIENTS = "another_patients"
@@ -90,6 +93,9 @@ def _report(patient: int, facts: ReportFacts) -> Report:
     named = number_of(facts)
     if named is None:
         raise ReportRefused(ReportRefusal.NO_NUMBER, "a report without a number can't be told from another")
+    numbers = [each for each in (facts.placer, facts.filler, facts.document, facts.parent) if each is not None]
+    if any(len(part) > _LONGEST_NUMBER for each in numbers for part in (each.value, each.issuer)):
+        raise ReportRefused(ReportRefusal.TOO_LONG, f"a number has more than {_LONGEST_NUMBER} characters")
     report = known(facts)
     if report is None and facts.known:
         raise ReportRefused(ReportRefusal.UNKNOWN_REPORT, "no report has this number")
@@ -127,7 +133,9 @@ def _write(report: Report, patient: int, facts: ReportFacts) -> None:
 def _keep(
     report: Report, last: ReportVersion | None, facts: ReportFacts, digest: bytes, moment: Moment
 ) -> ReportVersion:
-    stays = last is not None and (facts.status_only or (facts.appends and report.status == ReportStatus.ADDENDED))
+    # An addendum that comes as a document of its own is never the whole text, signed before or not.
+    alone = facts.appends and (report.status == ReportStatus.ADDENDED or (facts.addendum and facts.parent is not None))
+    stays = last is not None and (facts.status_only or alone)
     sections = [list(section) for section in facts.sections]
     document = facts.document or EntityIdentifier("")
     version = ReportVersion.objects.create(

@@ -44,26 +44,40 @@ def may_read(principal: Principal) -> bool:
     return policy.may(principal, Permission.READ_REPORTS)
 
 
-def visible_reports(principal: Principal) -> QuerySet[Report]:
+def visible_reports(principal: Principal, among: Sequence[int] | None = None) -> QuerySet[Report]:
     """The reports about a study whose reports the principal may read, and about none that is closed to it.
 
     A report whose studies haven't come is shown to nobody. Whoever is given signed ones only is not told of others:
     of what was signed and then taken back, the taking back.
+
+    ``among`` are keys, where the caller knows which could be meant: then only their studies are looked at, at the cost
+    of a query, and not all that somebody reaches, who may reach a whole site.
     """
+    reports = Report.objects.all() if among is None else Report.objects.filter(pk__in=among)
     about = ReportStudy.objects.filter(report=OuterRef("pk"))
     mine, unclosed = policy.reported_studies(principal), policy.unclosed_studies(principal, Permission.READ_REPORTS)
-    if is_everything(mine):
-        found = _with(Report.objects.all(), "inside", about)
+    reaches_all, none_closed = is_everything(mine), is_unlimited(unclosed)
+    if among is not None and not (reaches_all and none_closed):
+        near = list(ReportStudy.objects.filter(report__in=among).values_list("study_id", flat=True))
+        mine, unclosed = mine.filter(pk__in=near), unclosed.filter(pk__in=near)
+    if reaches_all:
+        found = _with(reports, "inside", about)
     else:
         mine_too = ReportStudy.objects.filter(_AnyOf(F("study"), ArraySubquery(mine.values("pk"))))
-        found = Report.objects.filter(_AnyOf(F("pk"), ArraySubquery(mine_too.values("report"))))
-    if not is_unlimited(unclosed):
+        found = reports.filter(_AnyOf(F("pk"), ArraySubquery(mine_too.values("report"))))
+    if not none_closed:
         closed = about.exclude(study__in=unclosed.values("pk"))
         found = found.alias(closed=_one(closed)).filter(closed__isnull=True)
     if not policy.may_read_unsigned(principal):
         once = Exists(ReportVersion.objects.filter(report=OuterRef("pk"), status__in=SIGNED))
         found = found.filter(once, status__in=(*SIGNED, *TAKEN_BACK))
     return found
+
+
+def reports_near(principal: Principal, study: Study) -> QuerySet[Report]:
+    """The same of those about one study, whose reports may be read; the newest first."""
+    about = ReportStudy.objects.filter(study=study).values_list("report_id", flat=True)
+    return visible_reports(principal, list(about)).order_by("-updated_at", "-pk")
 
 
 def may_match(principal: Principal) -> bool:
@@ -121,15 +135,17 @@ def matching(reports: QuerySet[Report], wanted: Wanted) -> QuerySet[Report]:
 
 
 def statuses(principal: Principal, studies: list[int]) -> dict[int, str]:
-    """For those of these studies that have a report to be shown: the status of the newest one. Two queries, or none."""
+    """The status of the newest report shown, by study, where there is one. Three queries, or none."""
     if not studies or not anything.exist() or not may_read(principal):
         return {}
     pairs = list(ReportStudy.objects.filter(study__in=studies).values_list("report_id", "study_id"))
-    shown = visible_reports(principal).exclude(status__in=(ReportStatus.REQUESTED, *TAKEN_BACK))
     about: dict[int, list[int]] = {}
     for report, study in pairs:
         about.setdefault(report, []).append(study)
-    rows = shown.filter(pk__in=about).order_by("updated_at", "pk") if about else ()
+    if not about:
+        return {}
+    shown = visible_reports(principal, list(about)).exclude(status__in=(ReportStatus.REQUESTED, *TAKEN_BACK))
+    rows = shown.order_by("updated_at", "pk")
     return {study: row.status for row in rows for study in about[row.pk]}
 
 

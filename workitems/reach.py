@@ -32,9 +32,9 @@ def visible_workitems(principal: Principal, permission: Permission) -> QuerySet[
         if not unclosed.query.where:
             return found
         known = Study.objects.all()
-        of_patient = ~Exists(known.filter(patient__in=_patient())) | Exists(unclosed.filter(patient__in=_patient()))
+        of_patient = Q(~Exists(known.filter(patient__in=_patient())) | Exists(unclosed.filter(patient__in=_patient())))
         if (closed := closed_patients(principal)) is not None:  # also before anything of them is stored
-            of_patient &= ~Exists(Patient.objects.filter(pk__in=_patient()).filter(pk__in=closed))
+            of_patient &= Q(~Exists(Patient.objects.filter(pk__in=_patient()).filter(pk__in=closed)))
         return found.filter(Exists(unclosed.filter(_named())) | (~Exists(known.filter(_named())) & of_patient))
     studies = visible_studies(principal, permission)
     own = WorklistMember.objects.filter(holder=principal.id).values("worklist_label")

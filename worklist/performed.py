@@ -26,6 +26,7 @@ from worklist.performed_rules import (
     changed,
     check_new,
     is_wrong_entry,
+    well_formed,
 )
 from worklist.reconcile import wish
 from worklist.states import born, transition
@@ -41,6 +42,7 @@ def create(mpps_uid: str, data_set: DataSet, orders: QuerySet[Order], moment: Mo
     ``record`` is called in the transaction, just before the commit. Raises ``InvalidPerformedStep``; ``Conflict`` where
     the UID is in use.
     """
+    data_set = well_formed(data_set)
     check_new(data_set)
     named = _named(data_set, orders)
     with transaction.atomic():
@@ -71,6 +73,7 @@ def update(
 
     Raises ``NotFound``, ``InvalidPerformedStep``, ``Conflict``.
     """
+    changes = well_formed(changes)
     with transaction.atomic():
         seen = _within(mpps_uid, scope)
         by_order = _locked(seen.steps.values_list("pk", flat=True))

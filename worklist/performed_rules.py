@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from archive.errors import ArchiveError, Conflict
+from dicom.errors import DicomError
+from dicom.json_checked import checked
 from dicom.json_items import items, text, values
 from dicom.uids import is_uid
 from worklist.models import PerformedStatus
@@ -48,6 +50,14 @@ _FIXED: Final = frozenset(
 
 class InvalidPerformedStep(ArchiveError):
     """A data set is none of a performed procedure step, or has no value where it must have one."""
+
+
+def well_formed(data_set: DataSet) -> DataSet:
+    """The data set in one form, each value such as its VR has. Raises ``InvalidPerformedStep``."""
+    try:
+        return dict(checked(data_set))
+    except DicomError as error:
+        raise InvalidPerformedStep(f"{error} (status 0106)") from error
 
 
 def check_new(data_set: DataSet) -> None:

@@ -58,7 +58,7 @@ def renumber(patient: int, old: EntityIdentifier, new: EntityIdentifier, moment:
     there was anything to do. Raises ``VisitRefused`` where one of them is another patient's.
     """
     visit, present = (_KNOWN.first(number.value, number.issuer) for number in (old, new))
-    if visit is None or old == new:
+    if visit is None or old == new or _is_too_long(new):
         return False
     for known in (visit, present):
         if known is not None and known.patient_id != patient and person_of(known.patient_id) != patient:
@@ -73,8 +73,12 @@ def renumber(patient: int, old: EntityIdentifier, new: EntityIdentifier, moment:
     return True
 
 
+def _is_too_long(number: EntityIdentifier) -> bool:
+    return max(len(number.value), len(number.issuer)) > _LONGEST
+
+
 def _visit(patient: int, facts: VisitFacts, moment: Moment) -> Visit | None:
-    if facts.number is None or not 0 < len(facts.number.value) <= _LONGEST:
+    if facts.number is None or not facts.number.value or _is_too_long(facts.number):
         return None
     key = {"number": facts.number.value, "issuer": facts.number.issuer}
     visit = _KNOWN.first(*key.values())

@@ -222,7 +222,7 @@ class TestTokens:
         assert answer["Cache-Control"] == "no-store"
         header = {"Authorization": f"Bearer {body['access_token']}"}
         who = machine.get("/api/whoami", headers=header).json()
-        assert (who["name"], who["permissions"]) == (client_.name, {"store": "all"})
+        assert (who["name"], who["permissions"]) == (client_.name, {"store": "all", "worklist": "all"})
         with connection.cursor() as cursor:
             cursor.execute("SELECT * FROM oauth2_provider_accesstoken")
             assert body["access_token"] not in str(cursor.fetchall())

@@ -151,6 +151,17 @@ def test_a_new_step_that_is_none(technologist: Door, mpps: str, change: dict[str
     assert not PerformedProcedureStep.objects.exists()
 
 
+@pytest.mark.parametrize("odd", [True, {"Alphabetic": "x"}])
+def test_a_value_that_its_vr_has_not_is_refused(technologist: Door, mpps: str, odd: Any) -> None:
+    """It could be given as JSON, and not as XML."""
+    for wrong in ({"00400254": attribute("LO", odd)}, {"00400270": attribute("LO", "x")}):
+        assert "0106" in problem_of(post(technologist, mpps, begun("SPS1") | wrong), 400)["detail"]
+    assert post(technologist, mpps, begun("SPS1")).status_code == 201
+    change = ended() | {"00400254": attribute("LO", odd)}
+    assert "0106" in problem_of(post(technologist, mpps, change, "?update"), 400)["detail"]
+    assert technologist.get(f"{ADDRESS}/{mpps}", accept="application/dicom+xml").status_code == 200
+
+
 def test_a_uid_is_used_once_and_an_unknown_one_is_not_changed(technologist: Door, mpps: str) -> None:
     assert "0112" in problem_of(post(technologist, mpps, ended(), "?update"), 404)["detail"]
     assert post(technologist, mpps, begun("")).status_code == 201

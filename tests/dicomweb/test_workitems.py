@@ -587,7 +587,18 @@ def test_what_no_index_holds_is_refused(technologist: Door, keyword: str) -> Non
     long = "".join(map(str, range(3000)))
     assert send(technologist, "POST", f"workitems?{uid()}", data_set(**{keyword: long})).status_code == 400
     if keyword == "WorklistLabel":
-        assert send(technologist, "POST", f"workitems/{create(technologist)}", attribute(keyword, long)).status_code == 400
+        path = f"workitems/{create(technologist)}"
+        assert send(technologist, "POST", path, attribute(keyword, long)).status_code == 400
+
+
+@pytest.mark.parametrize("number", [b"1e300", b"-1e300", b"98765432109876543210"])
+def test_a_number_that_no_answer_could_hold_is_refused(technologist: Door, number: bytes) -> None:
+    """PostgreSQL gives it back with all its digits: every search that found the workitem would fail."""
+    body = orjson.dumps(data_set() | {"00741004": {"vr": "DS", "Value": [0.5]}, "00189073": {"vr": "FD", "Value": [1]}})
+    large = body.replace(b'"FD","Value":[1]', b'"FD","Value":[' + number + b"]")
+    assert send(technologist, "POST", f"workitems?{uid()}", large).status_code == 400
+    assert send(technologist, "POST", f"workitems?{uid()}", body).status_code == 201
+    assert technologist.get("workitems?includefield=all").status_code == 200
 
 
 @pytest.mark.parametrize("requester", ["A%00B", "%5C", "A" * 17])

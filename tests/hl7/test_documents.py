@@ -73,6 +73,12 @@ def test_a_document_from_its_first_word_to_its_end() -> None:
     assert StateEvent.objects.filter(machine="report").count() == 5
 
 
+def test_an_addendum_to_what_is_not_signed_keeps_its_text() -> None:
+    document("T02", "1", "D1^DOC", "DO", TEXT.format("First."))
+    assert code(document("T06", "2", "D2^DOC", "AU", TEXT.format("Also seen."), parent="D1^DOC")) == "AA"
+    assert versions() == [(1, "PRELIMINARY", "First."), (2, "FINAL", "First. Also seen.")]
+
+
 def test_documents_that_are_refused() -> None:
     for event in ("T04", "T11"):
         assert error(document(event, event, "D9", "AU")) == ("AR", "204", "TXA^1^12")

@@ -167,6 +167,47 @@ def test_what_nobody_can_read_is_closed_as_well(mara: Browser, came: dict[str, i
     marks.forget()
 
 
+def test_a_search_does_not_tell_of_somebody_who_is_closed(mara: Browser, came: dict[str, int]) -> None:
+    def found(**asked: str) -> set[str]:
+        answer = mara.post("/api/hl7/messages/search", asked, content_type="application/json")
+        rows = mara.post("/interfaces/messages/", asked, follow=True).context["rows"]
+        told = {each["control_id"] for each in answer.json()["messages"]}
+        assert told == {each.control_id for each in rows}
+        return told
+
+    # O9 waits: only its bytes say whose it is.
+    assert found(patient="123") == {"A1", "O1", "O9"}
+    assert found(order="A100") == {"O1", "O9"}
+    restrict(Patient.objects.get(patient_id="123"), Mark.VIP, "a well-known person")
+    marks.forget()
+    assert found(patient="123") == found(order="A100") == found(patient="NE^Q^^D") == set()
+    # A list of all says nothing of anybody.
+    assert found() == {"A1", "O1", "O9"}
+    marks.forget()
+
+
+def test_what_fails_by_our_fault_fails_alone(
+    mara: Browser, came: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ValueError(PID)
+
+    monkeypatch.setattr("hl7.replay.apply", broken)
+    for what in ("try", "replay"):
+        answer = mara.post("/interfaces/parked/act", {"action": what, "message": came["O9"]})
+        assert (answer.status_code, "207" in answer.content.decode()) == (200, True)
+    answer = mara.post(f"/api/hl7/messages/{came['O9']}/replay", {}, content_type="application/json")
+    assert (answer.status_code, "JANE" in answer.content.decode()) == (409, False)
+    assert Hl7Message.objects.get(pk=came["O9"]).state == "parked"
+
+
+def test_what_a_session_forgot_is_not_done_to_all(mara: Browser, came: dict[str, int]) -> None:
+    answer = mara.post("/interfaces/messages/", {"type": "ADT", "patient": "nobody"})
+    [_, query] = answer["Location"].split("?")
+    mara.post(f"/interfaces/parked/act?{query}", {"action": "discard", "every": "1", "reason": "a test"})
+    assert Hl7Message.objects.get(pk=came["O9"]).state == "parked"
+
+
 def test_of_a_field_of_many_parts_some_are_shown(mara: Browser, came: dict[str, int]) -> None:
     receive(adt("A04", "X1", PID, "ZZZ|" + "^".join("a" * 50_000)), PEER)
     found = Hl7Message.objects.get(control_id="X1")

@@ -256,6 +256,7 @@ def test_on_the_command_line() -> None:
     with pytest.raises(CommandError, match="reason"):
         said("hl7_deliveries", "--give-up", str(row.pk))
     assert "1 given up" in said("hl7_deliveries", "--give-up", str(row.pk), "--reason", "a test")
+    assert "0 to be sent again" in said("hl7_deliveries", "--retry-dead")
     with pytest.raises(CommandError):
         said("hl7_deliveries", "--give-up", str(row.pk), "--reason", "a test")
 

@@ -30,6 +30,13 @@ def test_a_visit_number_of_another_patient_is_refused() -> None:
     assert Visit.objects.get().patient.patient_id == "123"
 
 
+@pytest.mark.parametrize("number", ["{}^^^HOSP", "V1^^^{}"])
+def test_what_no_index_holds_is_no_number(number: str) -> None:
+    long = "".join(f"{each * 2654435761 % 2**32:08x}" for each in range(2_000))
+    assert code(sent(adt("A01", "x1", OTHER, VISIT.replace("V1^^^HOSP", number.format(long))))) == "AA"
+    assert not Visit.objects.exists()
+
+
 def test_an_order_is_taken_all_the_same_without_the_visit() -> None:
     assert code(sent(adt("A01", "x1", OTHER, VISIT))) == "AA"
     assert code(sent(ORDER)) == "AA"

@@ -196,6 +196,14 @@ def test_whoever_has_pages_of_their_own_begins_there(browser: Browser, make_pers
     assert not AccessEvent.objects.exists()
 
 
+def test_whoever_has_the_worklist_alone_begins_there(browser: Browser, make_person: Callable[..., User]) -> None:
+    browser.force_login(make_person("device"))
+    response = browser.get("/", follow=True)
+    assert (response.status_code, response.redirect_chain) == (200, [("/worklist/", 302)])
+    assert "Studies" not in response.content.decode()
+    assert browser.post("/", {"patient": "A"}).status_code == 403
+
+
 def test_no_right_no_list(browser: Browser, make_person: Callable[..., User], make_study: Callable[..., Study]) -> None:
     make_study(name=f"{MARKER}^C")
     browser.force_login(make_person())

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hl7.outbound_models import DeliveryState
-from hl7.outbound_queue import NotPossible, deliveries, give_up, retry
+from hl7.outbound_queue import ENDED_BY, NotPossible, deliveries, give_up, retry
 
 BY = "command line"
 MOST = 200
@@ -21,7 +21,8 @@ class Command(BaseCommand):
         parser.add_argument("--state", choices=["open", *DeliveryState.values], default="")
         parser.add_argument("--destination", default="")
         parser.add_argument("--retry", type=int, nargs="*", default=[], metavar="NUMBER")
-        parser.add_argument("--retry-dead", action="store_true", help="all that were not delivered, the oldest first")
+        all_dead = "all that were not delivered, but what a person gave up; the oldest first"
+        parser.add_argument("--retry-dead", action="store_true", help=all_dead)
         parser.add_argument("--give-up", type=int, nargs="*", default=[], metavar="NUMBER")
         parser.add_argument("--reason", default="")
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
         """Do what is asked; without a number, list."""
         again = list(options["retry"])
         if options["retry_dead"]:
-            dead = deliveries("dead", options["destination"]).order_by("pk")
+            dead = deliveries("dead", options["destination"]).exclude(error__startswith=ENDED_BY).order_by("pk")
             again += dead.values_list("pk", flat=True)
         if options["give_up"] and not options["reason"]:
             raise CommandError("--give-up needs a --reason")
