@@ -185,7 +185,11 @@ def _page(
         "case": found,
         "row": _heading(found),
         "lines": [_readable(line) for line in found.lines],
-        "decisions": [(each, *words.DECISIONS[each]) for each in found.decisions],
+        "decisions": [
+            (each, *words.DECISIONS[each])
+            for each in found.decisions
+            if each is not Decision.LINK or any(proposal.possible for proposal in found.proposals)
+        ],
         "sought": sought,
         "error": error,
     }
