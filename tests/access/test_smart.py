@@ -43,7 +43,8 @@ def test_what_a_scope_opens(scope: str, permissions: set[str]) -> None:
 
 
 def test_the_table_as_a_whole() -> None:
-    assert len(smart.SCOPES) == 2 + 3 * (31 + 3)
+    # dicomweb and launch/patient; of images at three levels, of workitems (Task, nothing deletes them) at two
+    assert len(smart.SCOPES) == 2 + 3 * (31 + 3) + 2 * 15
     assert smart.permissions_of(["dicomweb", "user/ImagingStudy.s"]) is None
     assert smart.permissions_of([]) == ()
     assert smart.permissions_of(["openid"]) == ()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
 from pydicom.uid import generate_uid
 
 from tests.conformance.marks import clause
@@ -22,6 +26,14 @@ def workitem(site: Site, **texts: str) -> str:
     )
     assert made.status_code == 201, made.text
     return uid
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens_afterwards(site: Site) -> Iterator[None]:
+    """Other tests ask what happens where nobody does."""
+    yield
+    for title, worklist in product((TITLE, f"{TITLE}12", f"{TITLE}13"), (GLOBAL, FILTERED)):
+        assert site.send("DELETE", f"workitems/{worklist}/{title}").status_code in (200, 404)
 
 
 @clause("11.10")
