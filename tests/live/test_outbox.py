@@ -18,6 +18,7 @@ from tests.live.server import LivePacs
 
 PATIENCE = 75.0
 QUEUE = "celery"
+OPEN = "SELECT count(*) FROM archive_outboxentry WHERE subject = %s AND kind LIKE 'series_%%'"
 
 
 class Installation(LivePacs):
@@ -58,7 +59,8 @@ class Installation(LivePacs):
         return int(pk)
 
     def open_tasks(self, sent: Sent) -> int:
-        [[count]] = self.query("SELECT count(*) FROM archive_outboxentry WHERE subject = %s", str(self.series_of(sent)))
+        """Of the series: its metadata and its picture."""
+        [[count]] = self.query(OPEN, str(self.series_of(sent)))
         return int(count)
 
     def is_done(self, sent: Sent) -> bool:
@@ -129,7 +131,7 @@ def test_the_broker_forgets_everything(live: Installation, session: requests.Ses
     try:
         sent = stored(live, session)
         with live.broker() as broker:
-            assert eventually(lambda: broker.llen(QUEUE) == 2), live.said()
+            assert eventually(lambda: broker.llen(QUEUE) == 3), live.said()  # one looks for an order
             broker.flushall()
     finally:
         live.serve_worker()
@@ -142,7 +144,7 @@ def test_the_worker_dies_in_the_middle_of_a_task(live: Installation, session: re
     with psycopg.connect(live.environment["PACS_DATABASE_URL"]) as holder:
         # Whatever wants to finish with this series has to wait: the tasks are caught in the middle.
         holder.execute("SELECT 1 FROM archive_series WHERE id = %s FOR UPDATE", [live.series_of(sent)])
-        begun = "SELECT count(*) FROM archive_outboxentry WHERE subject = %s AND attempts = 1"
+        begun = f"{OPEN} AND attempts = 1"
         subject = str(live.series_of(sent))
         assert eventually(lambda: live.query(begun, subject) == [(2,)]), live.said()
         live.kill("worker")
