@@ -136,3 +136,18 @@ def store_body(context: Any, value: Any) -> dict[str, Any]:
         body = _damaged(body)
     boundary = "" if CHANCE.random() < 0.03 else "; boundary=limit"
     return {"data": body, "headers": {"Content-Type": f'multipart/related; type="{kind}"{boundary}'}}
+
+
+MESSAGE = (
+    b"MSH|^~\\&|ADT|HOSP|PACS|IMG|20250110080000||ADT^A04^ADT_A01|%d|P|2.5.1||||||UNICODE UTF-8\r"
+    b"EVN||20250110080000\rPID|1||%d^^^HOSP||DOE^JANE||19800101|F\rPV1|1|O\r"
+)
+
+
+@schemathesis.serializer("application/hl7-v2")  # type: ignore[arg-type]
+def message_body(context: Any, value: Any) -> dict[str, Any]:
+    """The generated text, or a message, whole or damaged."""
+    generated = value if isinstance(value, bytes) else str(getattr(value, "data", value)).encode(errors="replace")
+    message = MESSAGE % (CHANCE.randrange(10**9), CHANCE.randrange(1000))
+    body = generated if CHANCE.random() < 0.3 else _damaged(message)
+    return {"data": body, "headers": {"Content-Type": "application/hl7-v2"}}
