@@ -8,13 +8,11 @@ from typing import Final
 from archive.errors import InvalidQuery
 from dicom.uids import is_uid
 from dicomweb.errors import BadRequest
+from dicomweb.paging import Paging
 from workitems.matching import path_of
 from workitems.search import WorkItemQuery
 
-_NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _TAG: Final = re.compile(r"[0-9A-Fa-f]{8}")
-_IGNORED: Final = frozenset({"accept", "charset"})  # content negotiation, read elsewhere
-_MOST_PARAMETERS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +32,8 @@ def parse(pairs: Iterable[tuple[str, str]], *, default_limit: int, most: int, lo
     matches: dict[str, str] = {}
     unsupported: list[str] = []
     include: set[str] | None = set()
-    fuzzy, numbers = False, {"limit": default_limit, "offset": 0}
-    for count, (name, value) in enumerate(pairs):
-        if count >= _MOST_PARAMETERS or len(value) > longest_value or "\0" in name + value:
-            raise InvalidQuery("too many parameters, a value that is too long, or a NUL character")
+    paging = Paging(default_limit=default_limit, most=most, longest_value=longest_value)
+    for name, value in paging.others(pairs):
         if name == "includefield":
             for field in (part.strip() for part in value.split(",") if part.strip()):
                 if field == "all":
@@ -46,12 +42,6 @@ def parse(pairs: Iterable[tuple[str, str]], *, default_limit: int, most: int, lo
                     unsupported.append(f"includefield={field}")
                 elif include is not None:
                     include.add(tag)
-        elif name == "fuzzymatching":
-            fuzzy = _flag(name, value)
-        elif name in numbers:
-            numbers[name] = _whole(name, value)
-        elif name in _IGNORED:
-            continue
         elif (path := path_of(name)) is None:
             unsupported.append(name)
         elif ".".join(path) in matches:
@@ -61,9 +51,9 @@ def parse(pairs: Iterable[tuple[str, str]], *, default_limit: int, most: int, lo
     query = WorkItemQuery(
         matches=tuple(matches.items()),
         include=None if include is None else frozenset(include),
-        fuzzy=fuzzy,
-        limit=min(numbers["limit"], most),
-        offset=numbers["offset"],
+        fuzzy=paging.fuzzy,
+        limit=paging.limit,
+        offset=paging.offset,
     )
     keys = frozenset(tag for path in matches for tag in path.split("."))
     return Parsed(query, tuple(unsupported), keys)
@@ -87,15 +77,3 @@ def _tag(field: str) -> str | None:
     first = field.partition(".")[0]
     path = path_of(f"{first}.00080100") or path_of(first)
     return path[0] if path else (first.upper() if _TAG.fullmatch(first) and first != "00081195" else None)
-
-
-def _flag(name: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise InvalidQuery(f"{name}: expected true or false")
-    return value.lower() == "true"
-
-
-def _whole(name: str, value: str) -> int:
-    if not _NUMBER.fullmatch(value):
-        raise InvalidQuery(f"{name}: expected a whole number from 0 to 999999999")
-    return int(value)

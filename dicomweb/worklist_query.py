@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pydicom.datadict import keyword_for_tag, tag_for_keyword
 
 from archive.errors import InvalidQuery
+from dicomweb.paging import Paging
 from worklist.worklist_search import KEYS, OF_STEPS, SEQUENCE, WorklistQuery
 
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
-_NUMBER = re.compile(r"[0-9]{1,9}")
-_IGNORED = frozenset({"accept", "charset"})  # content negotiation, read elsewhere
-_MOST_PARAMETERS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +34,17 @@ def parse(pairs: Iterable[tuple[str, str]], *, default_limit: int, most: int, lo
     matches: dict[str, str] = {}
     unsupported: list[str] = []
     include: set[str] = set()
-    fuzzy, numbers = False, {"limit": default_limit, "offset": 0}
-    for count, (name, value) in enumerate(pairs):
-        if count >= _MOST_PARAMETERS or len(value) > longest_value or "\0" in name + value:
-            raise InvalidQuery("too many parameters, a value that is too long, or a NUL character")
+    paging = Paging(default_limit=default_limit, most=most, longest_value=longest_value)
+    for name, value in paging.others(pairs):
         if name == "includefield":
             include |= {tag for part in value.split(",") if part.strip() and (tag := _tag(part.strip()))}
-        elif name == "fuzzymatching":
-            fuzzy = _flag(name, value)
-        elif name in numbers:
-            numbers[name] = _whole(name, value)
-        elif name in _IGNORED:
-            continue
         elif (keyword := _key(name)) is None:
             unsupported.append(name)
         elif keyword in matches:
             raise InvalidQuery(f"{keyword} is given twice")
         else:
             matches[keyword] = value
-    query = WorklistQuery(matches, fuzzy, min(numbers["limit"], most), numbers["offset"])
+    query = WorklistQuery(matches, paging.fuzzy, paging.limit, paging.offset)
     return Parsed(query, tuple(unsupported), frozenset(include), frozenset(KEYS[each].tag for each in matches))
 
 
@@ -73,15 +63,3 @@ def _tag(name: str) -> str | None:
         return name.upper()
     tag = tag_for_keyword(name.rpartition(".")[2])
     return f"{tag:08X}" if tag is not None else None
-
-
-def _flag(name: str, value: str) -> bool:
-    if value.lower() not in ("true", "false"):
-        raise InvalidQuery(f"{name}: expected true or false")
-    return value.lower() == "true"
-
-
-def _whole(name: str, value: str) -> int:
-    if not _NUMBER.fullmatch(value):
-        raise InvalidQuery(f"{name}: expected a whole number from 0 to 999999999")
-    return int(value)
