@@ -1,4 +1,4 @@
-"""What searches of worklists have in common: ``limit``, ``offset`` and ``fuzzymatching`` (PS3.18 8.3.4.3 to 8.3.4.5)."""
+"""What searches of both worklists have in common: ``limit``, ``offset``, ``fuzzymatching`` (PS3.18 8.3.4)."""
 
 import re
 from collections.abc import Iterable, Iterator
