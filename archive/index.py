@@ -141,17 +141,24 @@ def _write(objects: Sequence[StoredObject]) -> Indexed:
 def _parents(objects: Sequence[StoredObject]) -> _Parents:
     """The studies and series of ``objects``, locked; those that there were none of are new."""
     new_series: Counter[int] = Counter()
+    # Whoever waits for a study while holding another one that comes later may be waited for himself: with more than one
+    # study it is all given back before anybody else's is looked for.
+    one_study = len({o.parsed.study_instance_uid for o in objects}) == 1
     for _ in range(_LOOKS):
         parents = _locked(objects)
         if parents.stale:
-            continue
-        missing = [o for o in objects if o.series_key not in parents.series]
-        if not missing:
+            made = False
+        elif missing := [o for o in objects if o.series_key not in parents.series]:
+            new = _insert_parents(missing, parents)
+            new_series.update(new)
+            made = len(new) == len({o.series_key for o in missing})
+        else:
             for study in parents.studies.values():
                 study.new_series = new_series[study.id]
                 study.series += study.new_series
             return parents
-        new_series.update(_insert_parents(missing, parents))
+        if not made and not one_study:
+            break
     raise overtaken()
 
 

@@ -68,10 +68,12 @@ PARENT_COLUMNS = 12
 
 # Parents that there were none of: rows of patients, of studies (with their patient's key) and of series (with their
 # study's UID). A study is that patient's whom its identifier names since a merge. What somebody else inserted meanwhile
-# is left as it is, and so may be what belongs to it, or to a patient who was merged away just now: whoever asks looks
-# for it again. Gives the study of each new series.
+# is left as it is, and so is what belongs to it, as nobody adds to a study before it is locked, and what belongs to a
+# patient who was merged away just now: whoever asks looks for it again. Gives the study of each new series.
 NEW_PARENTS = PreparedSql(f"""
     WITH given_patient AS MATERIALIZED (SELECT * FROM {_given(PATIENT)}),
+    given_study AS MATERIALIZED (SELECT * FROM {_given(STUDY, *(f"of_{name} text" for name in _KEY))}),
+    given_series AS MATERIALIZED (SELECT * FROM {_given(SERIES, "of_study text")}),
     new_patient AS (
         INSERT INTO archive_patient ({_names(PATIENT)})
         SELECT {_names(PATIENT)} FROM given_patient ORDER BY {_KEY_NAMES}
@@ -90,14 +92,13 @@ NEW_PARENTS = PreparedSql(f"""
         INSERT INTO archive_study ({_names(STUDY)}, patient_id, original_patient_id, modalities_in_study,
             number_of_study_related_series, number_of_study_related_instances, answer)
         SELECT {_names(STUDY, "k.")}, p.id, p.original, '{{}}', 0, 0, ''
-        FROM {_given(STUDY, *(f"of_{name} text" for name in _KEY))}
+        FROM given_study k
         JOIN patient p ON ({", ".join(f"p.{name}" for name in _KEY)}) = ({", ".join(f"k.of_{name}" for name in _KEY)})
         ORDER BY k.study_instance_uid ON CONFLICT (study_instance_uid) DO NOTHING RETURNING id, study_instance_uid
-    ), given_series AS MATERIALIZED (SELECT * FROM {_given(SERIES, "of_study text")}),
-    study AS (
+    ), study AS (
         SELECT * FROM new_study UNION ALL
-        SELECT id, study_instance_uid FROM archive_study
-        WHERE study_instance_uid IN (SELECT of_study FROM given_series)
+        SELECT id, study_instance_uid FROM archive_study WHERE study_instance_uid IN (
+            SELECT of_study FROM given_series EXCEPT SELECT study_instance_uid FROM given_study)
     ), new_series AS (
         INSERT INTO archive_series ({_names(SERIES)}, study_id, number_of_series_related_instances, version, answer)
         SELECT {_names(SERIES, "k.")}, s.id, 0, 0, ''

@@ -14,6 +14,7 @@ import pytest
 from django.db import connection, transaction
 from pydicom.uid import generate_uid
 
+from archive import index
 from archive.intake import DUPLICATE_SOP_INSTANCE, Stored
 from archive.models import ChangeFeedEntry, Instance, OutboxEntry, Patient, Series, Study
 from archive.object_store import object_store
@@ -178,4 +179,47 @@ def test_a_migration_between_two_batches_of_one_connection_stops_neither() -> No
             assert [stored.failure_reason for stored in store_all([make_object(StudyInstanceUID=study)])] == [None]
         finally:
             other.execute(change.format("integer"))
+    assert the_index_agrees_with_the_store()
+
+
+def test_whoever_made_a_study_does_not_wait_for_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two missing studies one is made by somebody else at that moment, who holds it on. The made one is given back
+    before the other is waited for: its holder may be waiting for it."""
+    first, second = sorted(generate_uid() for _ in range(2))
+    mine = [make_object(StudyInstanceUID=uid) for uid in (first, second)]
+    theirs = make_object(StudyInstanceUID=first)
+    insert = index._insert_parents
+    held: list[psycopg.Connection[Any]] = []
+
+    def store_theirs() -> None:
+        store_all([theirs])
+        connection.close()
+
+    def overtaken_once(*words: Any) -> list[int]:
+        monkeypatch.setattr(index, "_insert_parents", insert)
+        with ThreadPoolExecutor(1) as other:
+            other.submit(store_theirs).result(60)
+        holder = psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor})
+        held.append(holder)
+        holder.execute("SELECT FROM archive_study WHERE study_instance_uid = %s FOR UPDATE", [first])
+        return insert(*words)
+
+    def let_go(seconds: float) -> None:
+        # Between two attempts nothing is held: the holder of the first study can have the second one.
+        assert not Study.objects.filter(study_instance_uid=second).exists()
+        held[0].execute("SET lock_timeout = '1s'")
+        held[0].execute("SELECT FROM archive_patient FOR UPDATE")
+        held[0].close()
+
+    monkeypatch.setattr(index, "_insert_parents", overtaken_once)
+    monkeypatch.setattr("archive.store.time.sleep", let_go)
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '5s'")
+    try:
+        assert all(stored.failure_reason is None for stored in store_all(mine))
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("RESET lock_timeout")
+    assert held
+    assert held[0].closed
     assert the_index_agrees_with_the_store()
