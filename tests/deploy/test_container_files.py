@@ -201,7 +201,7 @@ def test_viewer_script_is_copied_and_takes_the_option() -> None:
 
 
 def test_services() -> None:
-    assert set(services()) == OURS | {"postgres", "valkey", "seaweedfs"}
+    assert set(services()) == OURS | {"nginx", "postgres", "valkey", "seaweedfs"}
 
 
 def test_images_are_pinned_by_tag() -> None:
@@ -213,7 +213,7 @@ def test_images_are_pinned_by_tag() -> None:
 def test_secrets_come_from_the_environment_and_have_no_default() -> None:
     text = re.sub(r"^\s*#.*\n", "", COMPOSE.read_text(), flags=re.MULTILINE)
     used = VARIABLE.findall(text)
-    assert {name for name, _ in used} == SECRETS | {"PACS_PUBLIC_ROOT"}
+    assert {name for name, _ in used} == SECRETS | {"PACS_PUBLIC_ROOT", "TLS_FOLDER"}
     assert [name for name, rest in used if not re.fullmatch(r":\?.+", rest)] == []
 
 
@@ -246,19 +246,31 @@ def test_our_containers_have_no_more_rights_than_they_need(name: str) -> None:
     assert not {"privileged", "cap_add", "pid", "network_mode"} & set(service)
 
 
-def test_only_web_and_hl7_are_reachable_and_only_from_this_host() -> None:
-    assert {name for name, service in services().items() if "ports" in service} == {"web", "hl7"}
-    assert services()["web"]["ports"] == ["127.0.0.1:8080:8080"]
+def test_the_proxy_is_no_root_and_writes_in_one_folder() -> None:
+    proxy = services()["nginx"]
+    assert (proxy["user"], proxy["read_only"], proxy["cap_drop"]) == ("101:101", True, ["ALL"])
+    written = [volume for volume in proxy["volumes"] if not volume.endswith(":ro")]
+    assert written == ["bodies:/tmp"]
+    files = [volume.split(":")[0] for volume in proxy["volumes"] if volume.startswith("./")]
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    text = (ROOT / files[0]).read_text()
+    assert [path for path in re.findall(r"_path (\S+);", text) if not path.startswith("/tmp/")] == []
+
+
+def test_only_nginx_and_hl7_are_reachable() -> None:
+    assert {name for name, service in services().items() if "ports" in service} == {"nginx", "hl7"}
+    listening = set(re.findall(r"listen (\d+)", (ROOT / "deploy/nginx/lightbox.conf").read_text()))
+    assert {port.split(":")[1] for port in services()["nginx"]["ports"]} == listening
     assert services()["hl7"]["ports"] == ["127.0.0.1:2575:2575"]
     outside = {name for name, service in services().items() if service["networks"] != ["inside"]}
-    assert outside == {"web", "relay", "hl7"}
+    assert outside == {"nginx", "web", "relay", "hl7"}
     assert compose()["networks"]["inside"] == {"internal": True}
 
 
 def test_every_service_is_watched() -> None:
     own = {name for name, service in services().items() if "test" in service.get("healthcheck", {})}
     unwatched = {name for name, service in services().items() if service.get("healthcheck", {}).get("disable")}
-    assert own == {"worker", "hl7", "postgres", "valkey", "seaweedfs"}
+    assert own == {"nginx", "worker", "hl7", "postgres", "valkey", "seaweedfs"}
     assert unwatched == {"relay", "migrate", "bucket"}  # one without an address, two that end
     assert arguments("HEALTHCHECK")  # web
 
@@ -278,7 +290,7 @@ def test_order_of_start() -> None:
 
 def test_named_volumes_are_declared_and_hold_all_data() -> None:
     used = {volume.partition(":")[0] for service in services().values() for volume in service["volumes"]}
-    assert used == set(compose()["volumes"])
+    assert {name for name in used if name[0] not in "./$"} == set(compose()["volumes"])
     assert services()["web"]["volumes"] == [f"work:{arguments('VOLUME')[0][2:-2]}"]
 
 
