@@ -12,7 +12,7 @@ from pathlib import Path
 from hl7.framing import framed
 from standalone.programs import Hl7
 from tests.hl7.messages import wire
-from tests.live.server import LivePacs, _free_port
+from tests.live.server import LivePacs, free_port
 
 
 class Installation(LivePacs):
@@ -20,7 +20,7 @@ class Installation(LivePacs):
 
     def __init__(self, listeners: int = 1) -> None:
         super().__init__()
-        self.ports = [_free_port() for _ in range(listeners)]
+        self.ports = [free_port() for _ in range(listeners)]
         self.listeners = [
             Hl7(port, log=self.home / f"hl7-{port}.log", environment=self.environment | {"PACS_HL7__PORT": str(port)})
             for port in self.ports

@@ -15,7 +15,7 @@ from tests.hl7.messages import CANCEL, HEAD, MERGE, ORDER, REGISTER, REPORT, cod
 from tests.hl7.sender import Sender
 from tests.hl7.sink import Sink
 from tests.live.senders import make_sent, store
-from tests.live.server import LivePacs, _free_port
+from tests.live.server import LivePacs, free_port
 
 pytestmark = pytest.mark.slow
 _TRIGGERS = ('order_message="OMG^O19"', 'order_statuses=["IP","CM","DC"]', 'report_statuses=["F","C"]')
@@ -27,7 +27,7 @@ class Hospital:
     def __init__(self) -> None:
         self.ris = Sink()
         self.live = LivePacs()
-        port = _free_port()
+        port = free_port()
         self.live.environment |= {
             "PACS_HL7__PORT": str(port),
             "PACS_HL7_OUT__NETWORKS": '["127.0.0.0/8"]',

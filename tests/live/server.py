@@ -35,7 +35,7 @@ class LivePacs:
         self, *, s3: dict[str, str] | None = None, redis_url: str | None = None, database_url: str | None = None
     ) -> None:
         self.home = Path(mkdtemp(prefix="lbl-"))
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = f"live_{uuid4().hex[:12]}"
         self.server_url = database_url or os.environ["PACS_DATABASE_URL"]
@@ -166,7 +166,7 @@ def _migrations() -> str:
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ from pydicom.uid import generate_uid
 
 from standalone.programs import Web
 from tests.live.event_channels import Refused, Subscriber, about, numbers
-from tests.live.server import LivePacs, _free_port
+from tests.live.server import LivePacs, free_port
 from tests.workitems.watchers import data_set
 
 JSON = {"Content-Type": "application/dicom+json", "Accept": "application/dicom+json"}
@@ -27,7 +27,7 @@ class House:
     def __init__(self, live: LivePacs) -> None:
         self.live = live
         self.maker = live.machine("technologist")
-        port = _free_port()
+        port = free_port()
         self.second = f"http://127.0.0.1:{port}"
         web = Web("127.0.0.1", port, log=live.home / "web2.log", environment=live.environment)
         live.services.append(web)
