@@ -44,6 +44,7 @@ COPY --from=viewer /build/viewer /opt/lightbox-viewer
 WORKDIR /opt/lightbox
 COPY manage.py ./
 COPY pacs_project/ pacs_project/
+COPY telemetry/ telemetry/
 COPY dicom/ dicom/
 COPY audit/ audit/
 COPY archive/ archive/
@@ -51,6 +52,7 @@ COPY access/ access/
 COPY worklist/ worklist/
 COPY workitems/ workitems/
 COPY reports/ reports/
+COPY custody/ custody/
 COPY dicomweb/ dicomweb/
 COPY portal/ portal/
 COPY administration/ administration/

@@ -27,6 +27,7 @@ from access.link_door import VIEWER_FILES, by_cookie, by_token, mounted_link
 from access.links import MARK
 from access.models import User
 from access.principal import Principal
+from telemetry import spans
 
 CHALLENGE = 'Bearer realm="lightbox"'
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
@@ -54,9 +55,16 @@ def authenticate(request: HttpRequest) -> Principal | None:
     ``Authorization`` never falls back to the cookie.
     """
     if not hasattr(request, _FOUND):
-        setattr(request, _FOUND, _find(request))
+        with spans.auth:
+            setattr(request, _FOUND, _find(request))
     principal: Principal | None = getattr(request, _FOUND)
     return principal
+
+
+def known_principal(request: HttpRequest) -> Principal | None:
+    """The principal that was found for ``request``; None where nobody has asked, or nobody was found."""
+    found: Principal | None = getattr(request, _FOUND, None)
+    return found
 
 
 def forget(request: HttpRequest) -> None:

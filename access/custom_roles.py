@@ -23,7 +23,9 @@ from audit.record import record
 
 MOST_TITLE: Final = 60
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{1,39}")
-_LOCAL: Final = frozenset({Permission.MANAGE, Permission.AUDIT_READ, Permission.MESSAGES, Permission.INTERFACES})
+_LOCAL: Final = frozenset(
+    {Permission.MANAGE, Permission.AUDIT_READ, Permission.MESSAGES, Permission.INTERFACES, Permission.HOLD}
+)
 
 
 def create_role(

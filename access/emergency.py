@@ -21,6 +21,7 @@ from access.rights import Right
 from archive.models import Patient
 from audit.kinds import EMERGENCY_ENDED, EMERGENCY_REVIEWED, EMERGENCY_STARTED, EventKind
 from audit.record import record
+from telemetry.metrics import BREAK_GLASS
 
 LEAST_REASON: Final = 10
 MOST_REASON: Final = 500
@@ -76,6 +77,7 @@ def begin(patient: Patient, reason: str, minutes: int, by: Acting) -> EmergencyA
         )
         text = f"emergency access {begun.external_id} until {expires.isoformat(timespec='minutes')}: {reason}"
         _record(EMERGENCY_STARTED, begun, text, by)
+    BREAK_GLASS.inc()
     _log.warning("emergency access %s opened; it waits to be reviewed", begun.external_id)
     return begun
 

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, logout
+from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, JsonResponse
 from rest_framework.exceptions import AuthenticationFailed
 
@@ -28,6 +29,8 @@ SIGNED_IN_AT = "signed_in_at"
 SEEN_AT = "seen_at"
 _OPEN = "open_to_all"
 _DICOMWEB = "/dicom-web/"
+# What says that the database is away has to be seen by whoever is signed in as well.
+_WITHOUT_DATABASE = frozenset({"/livez", "/readyz", "/status"})
 _log = logging.getLogger(__name__)
 
 
@@ -129,7 +132,11 @@ class AbsoluteSessionLimit:
         """End the session or renew it, then pass on."""
         by_session = "Authorization" not in request.headers and not mounted_link(request)
         if by_session and settings.SESSION_COOKIE_NAME in request.COOKIES:
-            self._look_at(request)
+            try:
+                self._look_at(request)
+            except DatabaseError:
+                if request.path_info not in _WITHOUT_DATABASE:
+                    raise
         return self.get_response(request)
 
     def _look_at(self, request: HttpRequest) -> None:

@@ -31,6 +31,11 @@ ENTRIES: Final = (
     Entry("own-log", "Who opened my images", has_own_log),
     Entry("hl7-interfaces", "Interfaces", lambda principal: policy.may(principal, Permission.INTERFACES)),
     Entry("administration", "Administration", policy.may_review),
+    Entry(
+        "administration-holds",
+        "Legal holds",
+        lambda principal: policy.may(principal, Permission.HOLD) and not policy.may_review(principal),
+    ),
     Entry("docs", "API", lambda principal: True),
 )
 

@@ -21,6 +21,7 @@ from access.throttle import TooManyAttempts, attempt, attempt_second_factor, for
 from access.trail import event
 from audit.kinds import SIGN_IN, SIGN_IN_FAILED, SIGN_OUT, Outcome
 from audit.record import AuditUnavailable, record
+from telemetry.metrics import LOGIN_FAILURES
 
 _log = logging.getLogger(__name__)
 _TOO_MANY = "too many failed sign-ins"
@@ -149,6 +150,7 @@ def _address(request: HttpRequest) -> str:
 
 def _record_failure(request: HttpRequest, username: str, reason: str, rule: str = "password") -> None:
     """Only names that exist are written down: what else stands in the field may be a password."""
+    LOGIN_FAILURES.inc()
     user = User.objects.filter(username=username).first()
     known: dict[str, Any] = {}
     if user is not None:

@@ -78,6 +78,7 @@ IN_WORDS: Final[Mapping[str, str]] = MappingProxyType(
         Permission.READ_REPORTS: "read reports",
         Permission.AUDIT_READ: "read who saw and did what",
         Permission.MANAGE: "manage accounts, roles and settings",
+        Permission.HOLD: "place legal holds, and release them",
         Permission.MESSAGES: "send HL7 messages about patients and orders",
         Permission.INTERFACES: "read HL7 messages and apply them once more",
         Permission.WORKLIST: "read the worklist, and say what was performed",

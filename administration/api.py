@@ -1,7 +1,7 @@
 """What the JSON resources of the administration share: who may ask, the event of each answer, and plain refusals."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse
 from rest_framework import serializers, status
@@ -76,6 +76,8 @@ class Managed(APIView):
     """A resource that those who manage read and change, and that those who read the trail read."""
 
     content_negotiation_class = AlwaysJson
+    # What changes need; it opens what is read here as well.
+    right: ClassVar[Permission] = Permission.MANAGE
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Before every method. Raises MethodNotAllowed, and Forbidden with its event."""
@@ -84,7 +86,7 @@ class Managed(APIView):
             raise MethodNotAllowed(request.method or "")
         principal = principal_of(request)
         reads = request.method in SAFE_METHODS
-        if not (may_look(principal) if reads else policy.may(principal, Permission.MANAGE)):
+        if not (policy.may(principal, self.right) or (reads and may_look(principal))):
             denied = {"decision": "deny", "rule": RULE, "outcome": Outcome.MINOR_FAILURE}
             record([event(request._request, REFUSED, principal, **denied)])
             raise Forbidden

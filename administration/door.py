@@ -26,18 +26,18 @@ def may_look(principal: Principal) -> bool:
     return policy.may(principal, Permission.MANAGE) or policy.may(principal, Permission.AUDIT_READ)
 
 
-def looking(request: HttpRequest) -> Principal:
-    """The person who may see these pages. Raises PermissionDenied, with its event."""
+def looking(request: HttpRequest, right: Permission = Permission.MANAGE) -> Principal:
+    """The person who may see these pages, or just those of ``right``. Raises PermissionDenied, with its event."""
     principal = principal_of(request)
-    if principal.kind != "person" or not may_look(principal):
+    if principal.kind != "person" or not (may_look(principal) or policy.may(principal, right)):
         refuse(request, principal)
     return principal
 
 
-def managing(request: HttpRequest) -> Acting:
+def managing(request: HttpRequest, right: Permission = Permission.MANAGE) -> Acting:
     """The person who may change something here. Raises PermissionDenied, with its event."""
     principal = principal_of(request)
-    if principal.kind != "person" or not policy.may(principal, Permission.MANAGE):
+    if principal.kind != "person" or not policy.may(principal, right):
         refuse(request, principal)
     return Acting(request, principal)
 
@@ -67,7 +67,7 @@ def page_of(request: HttpRequest, template: str, context: Mapping[str, Any], *, 
     """The page, of which the event is written already."""
     principal = principal_of(request)
     shown = {
-        "sections": SECTIONS,
+        "sections": [each for each in SECTIONS if may_look(principal) or policy.may(principal, each.right)],
         "may_change": policy.may(principal, Permission.MANAGE),
         "principal": principal,
         "limit_words": LIMIT_WORDS.items(),

@@ -28,6 +28,67 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_S3__ACCESS_KEY_ID": "Key; empty to let boto3 find credentials where it usually does.",
     "PACS_S3__SECRET_ACCESS_KEY": "Secret of that key.",
     "PACS_S3__PREFIX": "Folder inside the bucket.",
+    "PACS_STORE_WHEN_DOWN": (
+        "What becomes of objects that are stored while S3 is away: refuse (503, the sender keeps them) or spool (kept "
+        "on this machine's disk, in one copy, until S3 is back; see operations)."
+    ),
+    "PACS_READ_ONLY_BELOW_BYTES": (
+        "With less free disk in the data folder nothing more is stored, until twice as much is free; 0: never."
+    ),
+    "PACS_S3__ENCRYPTION": (
+        "What S3 is told to encrypt each object with: sse-s3 or sse-kms; empty: what the bucket says."
+    ),
+    "PACS_S3__KMS_KEY_ID": "The key of sse-kms; empty: the account's own for S3.",
+    "PACS_S3__STORAGE_CLASS": "Storage class of new objects, such as STANDARD_IA; empty: the bucket's own.",
+    "PACS_ENCRYPTION__AT_REST": "Every new object is encrypted with a key of its own, in files and in S3.",
+    "PACS_ENCRYPTION__ONLY_SEALED": (
+        "An object in plaintext is refused, wherever it lies: once everything is encrypted."
+    ),
+    "PACS_ENCRYPTION__KEYRING": (
+        "File of the keys that protect those of the objects; empty: secrets/keyring.json in the data folder. Keep a "
+        "copy elsewhere."
+    ),
+    "PACS_TIERS__WARM__FOLDER": (
+        "Folder of the warm tier, on another file system. With neither folder nor bucket there is no such tier."
+    ),
+    "PACS_TIERS__WARM__S3": (
+        "Or its bucket, as JSON with the fields of PACS_S3__ in small letters; single fields may be set as variables "
+        "of their own."
+    ),
+    "PACS_TIERS__WARM__RECALL": "Its objects are brought back before anybody reads them; until then 503.",
+    "PACS_TIERS__WARM__RECALL_SECONDS": "How long readers are told to wait for that.",
+    "PACS_TIERS__WARM__RESTORE_DAYS": "How long an S3 archive keeps the copy that it restored.",
+    "PACS_TIERS__WARM__RESTORE_SPEED": "Retrieval option of an S3 archive, such as Bulk or Expedited.",
+    "PACS_TIERS__COLD__FOLDER": (
+        "Folder of the cold tier, on another file system. With neither folder nor bucket there is no such tier."
+    ),
+    "PACS_TIERS__COLD__S3": (
+        "Or its bucket, as JSON with the fields of PACS_S3__ in small letters; single fields may be set as variables "
+        "of their own."
+    ),
+    "PACS_TIERS__COLD__RECALL": "Its objects are brought back before anybody reads them; until then 503.",
+    "PACS_TIERS__COLD__RECALL_SECONDS": "How long readers are told to wait for that.",
+    "PACS_TIERS__COLD__RESTORE_DAYS": "How long an S3 archive keeps the copy that it restored.",
+    "PACS_TIERS__COLD__RESTORE_SPEED": "Retrieval option of an S3 archive, such as Bulk or Expedited.",
+    "PACS_TIERS__ROWS": "The table that says which tier an object belongs in, as a JSON list of rows.",
+    "PACS_TIERS__HOURS": "Hours in which objects move by themselves, such as 22-5; empty: only by command.",
+    "PACS_TIERS__RECALL_PRIORS_DAYS": (
+        "Studies of patients with an order within so many days are brought back by themselves; 0: never."
+    ),
+    "PACS_COPIES__FOLDER": (
+        "Folder of the second store, on another file system. With neither folder nor bucket there is no second store."
+    ),
+    "PACS_COPIES__S3": (
+        "Or its bucket, as JSON with the fields of PACS_S3__ in small letters; single fields may be set as variables "
+        "of their own."
+    ),
+    "PACS_COPIES__BEFORE_ACKNOWLEDGEMENT": (
+        "An object is in both stores before its sender hears of it; while one is away, storing is refused."
+    ),
+    "PACS_SCRUB__DAYS": "Days in which every object is read again and compared; 0: only by command.",
+    "PACS_SCRUB__BYTES_PER_SECOND": "The most that is read again, a second on average.",
+    "PACS_SCRUB__BUSY_PERCENT": "It waits while others use more of the processors, in percent; 100: it never does.",
+    "PACS_SCRUB__REPAIR": "Damage is repaired from the second store by itself.",
     "PACS_PUBLIC_ROOT": (
         "Scheme and host as clients see them, without a path. https:// switches on what needs TLS. ./pacs up sets it "
         "from --host and --port unless it is set."
@@ -80,6 +141,26 @@ WORDS: Final[Mapping[str, str]] = {
     "PACS_DORMANT_DAYS": "Days without use after which an account is called dormant.",
     "PACS_DORMANT_SWITCH_OFF": "The daily upkeep ends dormant accounts.",
     "PACS_DELETE_GRACE_DAYS": "Days for which what was deleted can be brought back; then its objects are removed.",
+    "PACS_RETENTION__CONFIRM_DAYS": "Days in which a plan of retention may be confirmed; 90 at the most.",
+    "PACS_RETENTION__BATCH_STUDIES": "Studies of a confirmed plan that go in one turn.",
+    "PACS_RETENTION__PAUSE_SECONDS": "Seconds between two turns.",
+    "PACS_QUOTA__SITES": (
+        'How many bytes may be kept of the studies of one institution, by its name (JSON): {"North Clinic": '
+        "50000000000}. What goes beyond is refused (A700); nothing stored: 507. Counted anew every 30 seconds."
+    ),
+    "PACS_QUOTA__CLIENTS": "How many bytes a client may store in 30 days, by its id (JSON). Then 507.",
+    "PACS_KEEP__CHANGE_FEED_DAYS": (
+        "Days for which entries of the change feed are kept; 0: for ever. Whoever asks for what came after an entry "
+        "that is gone gets 410."
+    ),
+    "PACS_KEEP__HL7_DAYS": (
+        "Days for which HL7 messages that were applied, or delivered, are kept; 0: for ever. What waits for somebody "
+        "stays."
+    ),
+    "PACS_KEEP__STATE_EVENT_DAYS": (
+        "Days for which it is kept when orders, steps and reports went from one state to the next; 0: for ever."
+    ),
+    "PACS_KEEP__OUTBOX_DEAD_DAYS": "Days for which tasks that failed are kept for somebody to see; 0: for ever.",
     "PACS_AT_REST__TRANSFER_SYNTAX": (
         "In which transfer syntax what came uncompressed is written a second time: JPEG2000Lossless, HTJ2KLosslessRPCL "
         "(faster, a little larger) or off."
@@ -161,6 +242,21 @@ WORDS: Final[Mapping[str, str]] = {
         "offset (+0100). Used by searches that name an offset; empty: such studies are found by the clock of whoever "
         "asks."
     ),
+    "PACS_LOG_FORMAT": "json makes every line of the logs one JSON object, for machines; see logs.",
+    "PACS_LOG_REQUESTS": (
+        "A line of the log for each request: the name of its route, never its address, and who asked as a number."
+    ),
+    "PACS_METRICS__TOKEN": (
+        "The Bearer token of whoever scrapes /metrics. Made in PACS_DATA/secrets/metrics_token unless it is set, where "
+        "that folder is there, as it is with ./pacs up."
+    ),
+    "PACS_METRICS__ALLOW": "Networks that may scrape without a token, as a JSON list.",
+    "PACS_METRICS__FOLDER": (
+        "The folder in which the processes of a host count, on a local disk; empty: metrics in the data folder."
+    ),
+    "PACS_METRICS__GAUGE_SECONDS": "Figures of the database are at most so old.",
+    "PACS_METRICS__SLOW_MS": "Requests that take so many milliseconds stand on the page *Speed*.",
+    "PACS_METRICS__SERVER_TIMING": "Tell those who are signed in where the time went.",
     "PACS_DEBUG": "Django's debug pages. Never on a machine that others reach.",
     "PACS_LIMITS__STORE_PART_BYTES": (
         "Bytes of one stored object; a larger one is refused (A700), the others of the request are not."
@@ -260,6 +356,20 @@ WORDS: Final[Mapping[str, str]] = {
         "Seconds in which frames of one study, read by one person or client, are counted together in the trail; 0: "
         "each answer is an event of its own."
     ),
+    "PACS_BACKUP__TARGET": "A folder or s3://bucket/prefix; a backup is made there each day. Empty: none by itself.",
+    "PACS_BACKUP__KEY": (
+        "File of the key that backups are encrypted with; empty: secrets/backup_key in the data folder, made at first "
+        "use. Keep a copy elsewhere."
+    ),
+    "PACS_BACKUP__HOUR": "Hour of the day (UTC) from which on the daily backup is made.",
+    "PACS_BACKUP__KEEP_DAILY": "Of so many days the newest backup is kept.",
+    "PACS_BACKUP__KEEP_WEEKLY": "Of so many weeks, likewise.",
+    "PACS_BACKUP__KEEP_MONTHLY": "Of so many months, likewise.",
+    "PACS_BACKUP__OBJECTS": "With S3 as object store: copy the objects as well.",
+    "PACS_BACKUP__S3__ENDPOINT_URL": "The S3 server of the backups; empty: AWS.",
+    "PACS_BACKUP__S3__REGION": "Its region.",
+    "PACS_BACKUP__S3__ACCESS_KEY_ID": "Who writes there. Empty: where boto3 looks for credentials.",
+    "PACS_BACKUP__S3__SECRET_ACCESS_KEY": "The key to that name.",
     "PACS_OIDC__ISSUER": (
         "The OpenID provider of single sign-on, letter for letter as its discovery document has it: https://, or "
         "http:// on this machine. Empty: there is none."

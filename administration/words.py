@@ -13,7 +13,9 @@ from access.roles import ROLES, Permission, Scope
 from access.smart import IN_WORDS
 
 # These reach no studies.
-OF_ACCOUNTS: Final = frozenset({Permission.AUDIT_READ, Permission.MANAGE, Permission.MESSAGES, Permission.INTERFACES})
+OF_ACCOUNTS: Final = frozenset(
+    {Permission.AUDIT_READ, Permission.MANAGE, Permission.MESSAGES, Permission.INTERFACES, Permission.HOLD}
+)
 SCOPE_WORDS: Final[Mapping[Scope, str]] = {
     Scope.ALL: "Everywhere",
     Scope.LIMITED: "Within the limit given with the role, and what was granted",

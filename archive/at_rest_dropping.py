@@ -17,9 +17,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from isal import igzip
 
-from archive import outbox
+from archive import copying, outbox
 from archive.at_rest_equal import Differs, Equal, compare, is_intact
 from archive.errors import ArchiveUnavailable, NotFound, NotRenderable
+from archive.holds import REPLACED, held_studies
 from archive.index import METADATA_DELAY
 from archive.locate import Located, locate_by_pk
 from archive.models import DeletedObject, DroppedOriginal, Instance, MetadataFragment, Representation, Series
@@ -33,7 +34,9 @@ from dicom.errors import DicomError
 log = logging.getLogger("archive.at_rest")
 
 # What the trail, and the row of the old object, say of who did it.
-_TRANSCODED = "at rest"
+_TRANSCODED = REPLACED
+# After this time it is looked again whether a legal hold still keeps the originals.
+_HELD_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ def drop_originals(series_pk: int, *, until: float | None = None) -> tuple[int, 
 
     Returns how many did, and after how many seconds there is more to do. Raises ``ArchiveUnavailable``.
     """
+    if held_studies().filter(series=series_pk).exists():
+        return 0, _HELD_SECONDS
     age = timedelta(days=settings.PACS.at_rest.drop_after_days)
     waiting = Representation.objects.filter(
         instance__series=series_pk, exact=True, source_sha256=F("instance__object_sha256")
@@ -105,6 +110,8 @@ def _switch(series_pk: int, proved: list[_Proved]) -> int:
     with transaction.atomic():
         if Series.objects.select_for_update().filter(pk=series_pk).first() is None:
             return 0
+        if held_studies().filter(series=series_pk).exists():
+            return 0
         for each in proved:
             # One that somebody has let go meanwhile is the sweep's.
             still = Representation.objects.select_for_update().filter(pk=each.representation.pk).first()
@@ -135,6 +142,7 @@ def _switch(series_pk: int, proved: list[_Proved]) -> int:
                 },
             )
             each.representation.delete()
+            copying.wish_copy(old.pk)
             dropped.append(each)
         if dropped:
             _tell(series_pk, dropped)
@@ -158,6 +166,7 @@ def _switch_row(each: _Proved) -> bool:
             pixels=asdict(parsed.pixels),
             frame_table=parsed.frames.pack(),
             bulk=bulk or None,
+            block_crcs=new.block_crcs,
         )
     )
 

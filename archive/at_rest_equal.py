@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy
 
+from archive.block_crcs import BlockCrcs
 from archive.errors import NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located
@@ -40,10 +41,11 @@ def compare(old: Located, key: str, size: int, sha256: bytes) -> Equal:
 
     Raises ``Differs``, ``NotRenderable`` for what can't be decoded, ``ArchiveUnavailable``, ``ObjectStoreError``.
     """
-    if _digest(key) != sha256:
+    digest, crcs = _counted(key)
+    if digest != sha256:
         raise Differs("the object has not the bytes that were written")
     try:
-        parsed = parse(StoredSource(key, size))
+        parsed = parse(StoredSource(key, size, crcs))
     except DicomError as error:
         raise Differs("the object can't be read") from error
     if (parsed.study_instance_uid, parsed.series_instance_uid, parsed.sop_instance_uid) != (
@@ -65,6 +67,7 @@ def compare(old: Located, key: str, size: int, sha256: bytes) -> Equal:
         pixels=parsed.pixels,
         frame_table=parsed.frames.pack(),
         held=(),
+        block_crcs=crcs,
     )
     after = Frames(new, parsed.pixels, parsed.frames, None)
     _check_shape(described(before.pixels), described(after.pixels))
@@ -80,7 +83,7 @@ def is_intact(instance: Located) -> bool:
     Raises ``ObjectStoreError`` where nobody can tell.
     """
     try:
-        return _digest(instance.object_key) == instance.object_sha256
+        return _counted(instance.object_key)[0] == instance.object_sha256
     except (ObjectMissing, ObjectDamaged):
         return False
 
@@ -116,8 +119,10 @@ def _by_pixel(frame: bytes, pixels: PixelDescription) -> bytes:
     return cells.transpose(1, 0, 2).tobytes()
 
 
-def _digest(key: str) -> bytes:
-    digest = hashlib.sha256()
+def _counted(key: str) -> tuple[bytes, bytes]:
+    """SHA-256, and the CRCs of the blocks, of what is stored under ``key``."""
+    digest, crcs = hashlib.sha256(), BlockCrcs()
     for piece in object_store().open_range(key):
         digest.update(piece)
-    return digest.digest()
+        crcs.add(piece)
+    return digest.digest(), crcs.packed()

@@ -17,10 +17,10 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from archive.at_rest_equal import Differs, Equal, compare
-from archive.errors import ArchiveUnavailable, NotFound, NotRenderable
+from archive.errors import ArchiveDamaged, ArchiveUnavailable, NotFound, NotRenderable
 from archive.locate import Located, locate_by_pk
 from archive.models import Instance, Representation, Series, TranscodingAttempt
-from archive.object_store import object_store
+from archive.object_store import new_key, object_store
 from archive.object_store.errors import ObjectMissing, ObjectStoreError
 from archive.object_store.port import Staged
 from archive.transcoding import transcode
@@ -93,8 +93,8 @@ def represent(pk: int, target: TransferSyntax, *, seconds: float | None = None) 
             return Outcome.LATER
         return _settle(pk, target, Outcome.FAILED, reason)
     except (ArchiveUnavailable, ObjectStoreError) as error:
-        if _is_lost(instance):
-            return _settle(pk, target, Outcome.FAILED, "its object is missing from the object store")
+        if isinstance(error, ArchiveDamaged) or _is_lost(instance):
+            return _settle(pk, target, Outcome.FAILED, "its object is missing from the object store, or damaged")
         _take_back(pk, target)
         if isinstance(error, ArchiveUnavailable):
             raise
@@ -135,7 +135,7 @@ def _settle(pk: int, target: TransferSyntax, outcome: Outcome, reason: str, size
 
 
 def _make(instance: Located, target: TransferSyntax, until: float | None) -> Outcome:
-    key = f"derived/transcoded/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.dcm"
+    key = new_key(f"derived/transcoded/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.dcm")
     with object_store().stage() as staged:
         _write(staged, instance, target, until)
         staged.seal()
@@ -182,6 +182,7 @@ def _commit(instance: Located, equal: Equal) -> bool:
                 "pixels": asdict(after),
                 "frame_table": equal.parsed.frames.pack(),
                 "changed": changes(before, after),
+                "block_crcs": new.block_crcs,
                 "exact": equal.exact,
                 "source_sha256": instance.object_sha256,
                 "source_size": instance.object_size,

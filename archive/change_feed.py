@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import orjson
 from django.db import connection, transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 
 from archive import metadata
 from archive.delete import DELETE
+from archive.errors import FeedPruned
 from archive.locate import is_everything, is_unlimited, untold, within
 from archive.models import ChangeFeedEntry, Instance, Series, Study
 
@@ -66,12 +67,16 @@ class Window:
 
 
 def changes(scope: QuerySet[Study], window: Window) -> list[Change]:
-    """The entries of ``window`` within ``scope``, in order.
+    """The entries of ``window`` within ``scope``, in order. Raises ``FeedPruned`` for whoever left off too long ago.
 
     A limited scope is told of instances that are stored in its studies, never of what is gone; of studies that are gone
     the scope of everything is told but for those that were closed to it.
     """
     _place()
+    if window.since:
+        first = ChangeFeedEntry.objects.aggregate(first=Min("position"))["first"]
+        if first is not None and window.since < first - 1:
+            raise FeedPruned(f"entries after this one are no longer kept; the oldest is {first}: search anew")
     rows = _visible(scope).filter(position__gt=window.since)
     if window.start is not None:
         rows = rows.filter(created_at__gte=window.start)

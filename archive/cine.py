@@ -12,7 +12,6 @@ from archive.drawings import is_drawn
 from archive.errors import InvalidQuery, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located
-from archive.payload import StoredSource
 from archive.pictures import Rendering, drawn, picture_of_frame
 from dicom.cine import CINE, TRAILER, frame_starts, gif_frame, gif_opening, played
 from dicom.errors import DicomError
@@ -61,7 +60,7 @@ def _block(frames: Frames, number: int, delay: int, rendering: Rendering) -> byt
 
 
 def _starts(frames: Frames) -> list[float]:
-    source = frames.inflated or StoredSource(frames.instance.object_key, frames.instance.header_length)
+    source = frames.inflated or frames.instance.header
     try:
         return frame_starts(read_picture_header(source, frames.instance.transfer_syntax, 1, CINE), frames.count)
     except DicomError as error:

@@ -14,7 +14,7 @@ from pydicom.filewriter import write_sequence
 from archive.corrections import ORIGINAL_ATTRIBUTES, corrected
 from archive.errors import ArchiveUnavailable
 from archive.locate import Located
-from archive.payload import StoredSource, inflated
+from archive.payload import inflated
 from dicom.charsets import parse_terms
 from dicom.errors import DicomError
 from dicom.part10 import parse
@@ -42,7 +42,7 @@ def changes_of(instance: Located) -> dict[int, Change]:
     if instance.correction is None:
         return {}
     try:
-        before: dict[str, Any] = orjson.loads(parse(StoredSource(instance.object_key, instance.object_size)).json_text)
+        before: dict[str, Any] = orjson.loads(parse(instance.source).json_text)
         after = corrected(before, instance.correction)
         if after is before:
             return {}
@@ -69,10 +69,10 @@ def _terms(instance: Located) -> tuple[str, ...]:
     wanted: Mapping[int, None] = {_CHARACTER_SET: None}
     syntax = instance.transfer_syntax
     if syntax.deflated:
-        with inflated(instance.object_key, instance.object_size) as source:
+        with inflated(instance.source) as source:
             header = read_picture_header(source, syntax, 1, wanted)
     else:
-        header = read_picture_header(StoredSource(instance.object_key, instance.header_length), syntax, 1, wanted)
+        header = read_picture_header(instance.header, syntax, 1, wanted)
     element = header.get_item(_CHARACTER_SET)
     return parse_terms(element.value) if element is not None and isinstance(element.value, bytes) else ()
 

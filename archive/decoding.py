@@ -9,6 +9,7 @@ from functools import cache
 from django.conf import settings
 
 from archive.errors import ArchiveUnavailable
+from telemetry.spans import codec
 
 
 def places() -> int:
@@ -45,11 +46,12 @@ def decoding() -> Iterator[None]:
         yield
         return
     slots = _slots()
-    if not slots.acquire(timeout=settings.PACS.limits.decoding_wait_seconds):
-        raise ArchiveUnavailable("too many frames are being decoded now")
-    _held.one = True
-    try:
-        yield
-    finally:
-        _held.one = False
-        slots.release()
+    with codec:
+        if not slots.acquire(timeout=settings.PACS.limits.decoding_wait_seconds):
+            raise ArchiveUnavailable("too many frames are being decoded now")
+        _held.one = True
+        try:
+            yield
+        finally:
+            _held.one = False
+            slots.release()

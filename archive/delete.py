@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from archive import extended_refresh, extended_values, outbox
 from archive.errors import NotFound
+from archive.holds import refuse_held
 from archive.index import METADATA_DELAY, THUMBNAIL_DELAY
 from archive.index_recount import recount_series, recount_study
 from archive.locate import Address, is_everything, untold
@@ -35,13 +36,14 @@ _TAKE = """
             e.id AS series_id, e.series_instance_uid
     ), remembered AS (
         INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid,
-            sha256, size, deleted_at, sweep_after, deleted_by)
+            sha256, size, deleted_at, sweep_after, deleted_by, patient_id)
         SELECT object_key, %(study)s, series_instance_uid, sop_instance_uid, object_sha256, object_size,
-            statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s), %(by)s FROM gone
+            statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s), %(by)s, %(patient)s
+        FROM gone
         ON CONFLICT (object_key) DO UPDATE SET study_instance_uid = EXCLUDED.study_instance_uid,
             series_instance_uid = EXCLUDED.series_instance_uid, sop_instance_uid = EXCLUDED.sop_instance_uid,
             sha256 = EXCLUDED.sha256, size = EXCLUDED.size, deleted_at = EXCLUDED.deleted_at,
-            sweep_after = EXCLUDED.sweep_after, deleted_by = EXCLUDED.deleted_by
+            sweep_after = EXCLUDED.sweep_after, deleted_by = EXCLUDED.deleted_by, patient_id = EXCLUDED.patient_id
     ), unrepresented AS (
         DELETE FROM archive_representation WHERE instance_id IN (SELECT id FROM gone)
         RETURNING object_key, object_sha256, object_size
@@ -96,7 +98,8 @@ def delete(scope: QuerySet[Study], address: Address, *, deleted_by: str, record:
     """Delete the instances at ``address`` in one transaction; ``record`` is called inside it, just before the commit.
 
     What had been deleted before and is still in its grace period is deleted again without effect. Raises ``NotFound``
-    for what is not, or no longer, known within ``scope``. ``deleted_by`` is the immutable id of who asked.
+    for what is not, or no longer, known within ``scope``, ``Held`` for what is under a legal hold. ``deleted_by`` is
+    the immutable id of who asked.
     """
     with transaction.atomic():
         deleted = _delete(scope, address, deleted_by)
@@ -114,10 +117,11 @@ def _delete(scope: QuerySet[Study], address: Address, deleted_by: str) -> Delete
     study = locked.first()
     if study is None:
         return None
+    refuse_held(study.pk)
     touched = _locked_series(study, address)
     if not touched and address.series_instance_uid is not None:
         return None
-    instances, size = _take(address, touched, deleted_by)
+    instances, size = _take(address, study.patient_id, touched, deleted_by)
     if not instances and address.sop_instance_uid is not None:
         return None
     wishes = _settle_series(touched)
@@ -138,7 +142,7 @@ def _locked_series(study: Study, address: Address) -> list[int]:
     return list(rows.values_list("pk", flat=True))
 
 
-def _take(address: Address, series: list[int], deleted_by: str) -> tuple[int, int]:
+def _take(address: Address, patient: int, series: list[int], deleted_by: str) -> tuple[int, int]:
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -149,6 +153,7 @@ def _take(address: Address, series: list[int], deleted_by: str) -> tuple[int, in
                 "grace": settings.PACS.delete_grace_days * 86_400,
                 "derived_grace": DERIVED_GRACE_SECONDS,
                 "by": deleted_by,
+                "patient": patient,
                 "action": DELETE,
             },
         )

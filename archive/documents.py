@@ -10,7 +10,7 @@ from django.conf import settings
 from archive.corrections import corrected_text
 from archive.errors import NotFound, NotRenderable
 from archive.locate import Located
-from archive.payload import Payload, StoredSource, in_memory
+from archive.payload import Payload, in_memory
 from archive.retrieve import open_bulk_value
 from dicom.errors import DicomError
 from dicom.json_items import Item, inline, without
@@ -54,7 +54,7 @@ def read_document(instance: Located, hidden: frozenset[str] = frozenset()) -> Do
     """Raises ``NotRenderable`` for a header that is too long or damaged, ``ArchiveUnavailable``."""
     most = settings.PACS.limits.picture_header_bytes
     try:
-        stored = parse(StoredSource(instance.object_key, instance.object_size)).json_text
+        stored = parse(instance.source).json_text
     except DicomError as error:
         raise NotRenderable(str(error)) from error
     text = corrected_text(stored, instance.correction)

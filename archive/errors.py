@@ -17,6 +17,18 @@ class ArchiveUnavailable(ArchiveError):
     """The index or the object store can't be reached now; the same request may succeed later."""
 
 
+class ArchiveDamaged(ArchiveUnavailable):
+    """What is stored is no longer what was received, and nobody has a sound copy; it is never given out."""
+
+
+class Recalling(ArchiveUnavailable):
+    """What is asked for lies in a tier that has to bring it back; in some ``seconds`` it may be there."""
+
+    def __init__(self, text: str, *, seconds: int) -> None:
+        super().__init__(text)
+        self.seconds = seconds
+
+
 class ArchiveFull(ArchiveError):
     """There is no room for another object (PS3.18 failure reason A700)."""
 
@@ -42,3 +54,11 @@ class UnreadableObject(ArchiveError):
 
 class Conflict(ArchiveError):
     """What was asked for contradicts what is kept already."""
+
+
+class FeedPruned(ArchiveError):
+    """What came after the position that a reader of the change feed gives is no longer all kept."""
+
+
+class Held(Conflict):
+    """What was to be removed is under a legal hold. The message names neither the reason nor who placed it."""

@@ -10,13 +10,12 @@ from pydicom.dataset import Dataset
 
 from archive.decoding import decoding
 from archive.drawings import is_drawn
-from archive.errors import ArchiveError, ArchiveUnavailable, NotFound, NotRenderable
+from archive.errors import ArchiveDamaged, ArchiveError, ArchiveUnavailable, NotFound, NotRenderable
 from archive.frames import Frames, frames_of
 from archive.locate import Located
 from archive.models import Instance
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
-from archive.payload import StoredSource
 from archive.pictures import Rendering, draw, render
 from dicom.codecs import DecodedFrame
 from dicom.errors import DicomError
@@ -81,8 +80,8 @@ def examine(instance: Located, *, thoroughly: bool) -> Examined | None:
         return _examined(instance, thoroughly=thoroughly)
     except Instance.DoesNotExist:
         return None
-    except ArchiveUnavailable:
-        if not _is_lost(instance):
+    except ArchiveUnavailable as error:
+        if not (isinstance(error, ArchiveDamaged) or _is_lost(instance)):
             raise
         return Examined(b"", [Finding("unreadable")])
     except _MISTAKES as error:  # one bad instance must not keep the others from theirs
@@ -144,7 +143,7 @@ def _header(instance: Located, frames: Frames | None, number: int) -> Dataset | 
     """What the checks need of the header; ``None`` where it is too long, or no header."""
     if instance.header_length > settings.PACS.limits.picture_header_bytes:
         return None
-    source = (frames.inflated if frames else None) or StoredSource(instance.object_key, instance.header_length)
+    source = (frames.inflated if frames else None) or instance.header
     try:
         return read_picture_header(source, instance.transfer_syntax, number, CHECKED)
     except DicomError:

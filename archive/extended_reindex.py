@@ -86,10 +86,12 @@ def read_series(series: Series) -> dict[str, DataSet | str]:
 def _read_each(series: Series) -> dict[str, DataSet | str]:
     """The same out of the objects themselves, where no document of the series can be made."""
     found: dict[str, DataSet | str] = {}
-    rows = Instance.objects.filter(series=series).values_list("sop_instance_uid", "object_key", "object_size")
-    for uid, key, size in rows:
+    rows = Instance.objects.filter(series=series).values_list(
+        "sop_instance_uid", "object_key", "object_size", "block_crcs"
+    )
+    for uid, key, size, crcs in rows:
         try:
-            found[uid] = extended_values.data_set(parse(StoredSource(key, size)).json_text)
+            found[uid] = extended_values.data_set(parse(StoredSource(key, size, crcs)).json_text)
         except (ArchiveUnavailable, DicomError):
             _must_answer()
             found[uid] = UNREADABLE

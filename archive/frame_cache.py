@@ -14,6 +14,8 @@ from functools import cache
 
 from django.conf import settings
 
+from telemetry.metrics import CACHE_HITS, CACHE_MISSES
+
 # A frame larger than this share of the cache would push everything else out.
 _LARGEST_SHARE = 4
 
@@ -51,6 +53,7 @@ class FrameCache:
             kept = self._kept.get(key)
             if kept is not None:
                 self._kept.move_to_end(key)
+                CACHE_HITS.inc()
                 return kept
             running = self._under_way.get(key)
             mine: Future[bytes] = Future()
@@ -58,6 +61,7 @@ class FrameCache:
                 self._under_way[key] = mine
         if running is not None:
             return running.result()
+        CACHE_MISSES.inc()
         try:
             made = make()
         except BaseException as error:

@@ -1,7 +1,7 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import chain
 
@@ -14,7 +14,7 @@ from archive.errors import NotFound, NotRenderable
 from archive.frame_cache import FrameCache, FrameKey, frame_cache
 from archive.frames_ahead import ahead
 from archive.locate import Located
-from archive.payload import Payload, StoredSource, in_memory, inflated, open_range, read_range, stored
+from archive.payload import Payload, in_memory, inflated, open_range, read_range, stored
 from archive.retrieve import little_endian, of_their_objects
 from audit.prepared import PreparedSql
 from dicom import annotation
@@ -120,7 +120,7 @@ class Frames:
         start, last = self.table.ranges(1)[0].offset, self.table.ranges(self.count)[-1]
         length = last.offset + last.length - start
         if self.inflated is None and self.instance.transfer_syntax.little_endian:
-            return stored(self.instance.object_key, start, length)
+            return stored(self.instance.source, start, length)
 
         def part(offset: int, count: int) -> Iterator[bytes]:
             begin, end = offset - offset % _WORD, min(length, offset + count + -(offset + count) % _WORD)
@@ -149,7 +149,7 @@ class Frames:
         return corrected_header(self._header(number, annotation.TAGS), self.instance.correction)
 
     def _header(self, number: int, wanted: Wanted = WANTED) -> Dataset:
-        source = self.inflated or StoredSource(self.instance.object_key, self.instance.header_length)
+        source = self.inflated or self.instance.header
         return read_picture_header(source, self.instance.transfer_syntax, number, wanted)
 
     def decode(self, number: int) -> DecodedFrame:
@@ -225,13 +225,13 @@ class Frames:
             return iter(())
         if len(ranges) > 1 and _span(ranges) <= _SPAN:
             return iter([self._joined(ranges)])
-        key = self.instance.object_key
-        first = open_range(key, ranges[0].offset, ranges[0].length)
-        rest = (open_range(key, r.offset, r.length) for r in ranges[1:])
+        source = self.instance.source
+        first = open_range(source, ranges[0].offset, ranges[0].length)
+        rest = (open_range(source, r.offset, r.length) for r in ranges[1:])
         return chain(first, chain.from_iterable(rest))
 
     def _read(self, offset: int, length: int) -> bytes:
-        return read_range(self.instance.object_key, offset, length)
+        return read_range(self.instance.source, offset, length)
 
     def _swapped_pairs(self) -> bool:
         """Samples of up to 8 bits in big-endian OW: each pair of bytes is swapped (PS3.5 A.3)."""
@@ -245,7 +245,7 @@ class Frames:
         (frame,) = self._ranges(number)
         begin, end = frame.offset - base, frame.offset - base + frame.length
         first, last = begin - begin % 2, end + end % 2
-        data = little_endian(read_range(self.instance.object_key, base + first, last - first), "OW")
+        data = little_endian(read_range(self.instance.source, base + first, last - first), "OW")
         return self.table.extract_frame(data[begin - first : end - first], number)
 
     def _native(self, number: int) -> bytes:
@@ -307,12 +307,14 @@ def _known_tables() -> FrameCache:
 
 def frames_of(instance: Located, tables: Tables | None = None) -> Frames:
     """The frames of ``instance``, its table taken from ``tables`` if they are known. Raises ``NotFound`` for none."""
-    packed = (tables or frame_tables([instance])).get(instance.pk)
-    if not packed or instance.pixels is None:
+    packed, pixels = (tables or frame_tables([instance])).get(instance.pk), instance.pixels
+    if not packed or pixels is None:
         raise NotFound("the instance has no frames")
     table = FrameTable.unpack(packed)
     if table.count == 0:
         raise NotFound("the instance has no frames")
     deflated = instance.transfer_syntax.deflated
-    source = inflated(instance.object_key, instance.object_size) if deflated else None
-    return Frames(instance, instance.pixels, table, source)
+    source = inflated(instance.source) if deflated else None
+    if instance.block_crcs == b"":  # looked up here: the threads that make frames ahead ask no database
+        instance = replace(instance, block_crcs=instance.source.known())
+    return Frames(instance, pixels, table, source)

@@ -25,7 +25,11 @@ def import_all(candidates: Iterable[Source], record_batch: Record) -> Iterator[I
     """Store every candidate; yields what became of each, in order. A file that can't be read is refused, not fatal."""
     limits = settings.PACS.limits
     batching = Batching(
-        limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes, limits.archive_bytes
+        limits.store_batch_instances,
+        limits.store_batch_bytes,
+        limits.store_part_bytes,
+        limits.archive_bytes,
+        settings.PACS.quota.sites,
     )
     under_way: deque[Source] = deque()
 

@@ -301,6 +301,8 @@ def _wishes(parents: _Parents) -> list[Wish]:
         subject = str(series.id)
         wishes.append(Wish(outbox.SERIES_METADATA, subject, METADATA_DELAY))
         wishes.append(Wish(outbox.SERIES_THUMBNAIL, subject, THUMBNAIL_DELAY))
+        if settings.PACS.copies.there:
+            wishes.append(Wish(outbox.COPY_SERIES, subject, METADATA_DELAY))
         if at_rest.transfer_syntax != OFF and any(o.parsed.frames for o in series.members):
             wishes.append(Wish(outbox.AT_REST, subject, at_rest.delay_seconds))
     return wishes

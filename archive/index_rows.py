@@ -27,6 +27,7 @@ class StoredObject:
     key: str
     size: int
     sha256: bytes
+    block_crcs: bytes
 
     @property
     def uid(self) -> str:
@@ -130,6 +131,7 @@ INSTANCE = [
     Column("object_key", "text", lambda o: o.key),
     Column("object_size", "bigint", lambda o: o.size),
     Column("object_sha256", "bytea", lambda o: octets(o.sha256)),
+    Column("block_crcs", "bytea", lambda o: octets(o.block_crcs) if o.block_crcs else None),
     Column("header_length", "bigint", lambda o: o.parsed.header_length),
     Column("pixels", "jsonb", _described),
     Column("frame_table", "bytea", lambda o: octets(o.parsed.frames.pack()) if o.parsed.frames else None),

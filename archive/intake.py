@@ -2,10 +2,11 @@
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import chain
 
+from archive.block_crcs import BlockCrcs
 from archive.errors import ArchiveFull, ArchiveUnavailable, UnreadableObject
 from archive.object_store.errors import ObjectStoreError, ObjectStoreFull
 from archive.object_store.port import ObjectStore, Staged
@@ -52,6 +53,7 @@ class Received:
 
     staged: Staged
     parsed: ParsedInstance
+    block_crcs: bytes
 
     @property
     def uid(self) -> str:
@@ -103,13 +105,15 @@ class Received:
 class Terms:
     """What an object must be to be taken: at most ``object_bytes`` long, and of a study that the request may add to.
 
-    ``study_instance_uid`` is the one of the request's URL, if it names any; ``archive_bytes`` the quota, 0 for none.
+    ``study_instance_uid`` is the one of the request's URL, if it names any; ``archive_bytes`` the quota, 0 for none;
+    ``site_bytes`` those of sites.
     """
 
     object_bytes: int
     study_instance_uid: str | None
     permitted: Callable[[str, str], bool]
     archive_bytes: int = 0
+    site_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 def receive(keeper: ObjectStore, pieces: Iterable[bytes], terms: Terms) -> Received | Stored:
@@ -128,7 +132,9 @@ def receive(keeper: ObjectStore, pieces: Iterable[bytes], terms: Terms) -> Recei
         try:
             staged = keeper.stage()
             unless_received.callback(_discard, staged)
-            found = _fill(staged, chain((start,), remaining), terms.object_bytes) or _scan(staged, terms)
+            crcs = BlockCrcs()
+            pieces = chain((start,), remaining)
+            found = _fill(staged, pieces, terms.object_bytes, crcs) or _scan(staged, terms, crcs)
         except ObjectStoreError as error:
             raise translated(error) from error
         if isinstance(found, Received):
@@ -161,7 +167,7 @@ def translated(error: ObjectStoreError) -> ArchiveFull | ArchiveUnavailable:
     return ArchiveUnavailable("the object store can't be reached now; nothing of this batch was stored")
 
 
-def _fill(staged: Staged, pieces: Iterable[bytes], limit: int) -> Stored | None:
+def _fill(staged: Staged, pieces: Iterable[bytes], limit: int, crcs: BlockCrcs) -> Stored | None:
     """Write one object to its private place; what is too large is drained and refused."""
     try:
         remaining = iter(pieces)
@@ -171,6 +177,7 @@ def _fill(staged: Staged, pieces: Iterable[bytes], limit: int) -> Stored | None:
                     pass
                 return Stored(failure_reason=OUT_OF_RESOURCES, text=f"the object is larger than {limit} bytes")
             staged.write(piece)
+            crcs.add(piece)
         staged.seal()
     except UnreadableObject as error:
         return _unreadable(error)
@@ -186,9 +193,9 @@ def _unreadable(error: UnreadableObject) -> Stored:
     )
 
 
-def _scan(staged: Staged, terms: Terms) -> Received | Stored:
+def _scan(staged: Staged, terms: Terms, crcs: BlockCrcs) -> Received | Stored:
     try:
-        received = Received(staged, parse(staged))
+        received = Received(staged, parse(staged), crcs.packed())
     except DicomError as error:
         return Stored(failure_reason=error.failure_reason, text=str(error), size=staged.size)
     parsed = received.parsed

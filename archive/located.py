@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from archive.corrections import Correction
+from archive.payload import StoredSource
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import TransferSyntax
 
@@ -40,6 +41,7 @@ class Held:
     header_length: int
     pixels: PixelDescription
     frame_table: bytes  # b"" where it is too long to be read with the instance
+    block_crcs: bytes | None = None  # as StoredSource has them
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,17 @@ class Located:
     held: tuple[Held, ...] = ()
     # What is given instead of what the object says; of instances for the archive's own work nothing is.
     correction: Correction | None = None
+    block_crcs: bytes | None = None  # as StoredSource has them
+
+    @property
+    def source(self) -> StoredSource:
+        """Its object."""
+        return StoredSource(self.object_key, self.object_size, self.block_crcs)
+
+    @property
+    def header(self) -> StoredSource:
+        """Its object up to the pixels."""
+        return StoredSource(self.object_key, self.object_size, self.block_crcs, self.header_length)
 
     @property
     def address(self) -> Address:

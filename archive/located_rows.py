@@ -21,13 +21,14 @@ from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import BY_UID
 
 # Bytes of the longest frame table that is read with its instance: of native frames all are shorter, of encapsulated
-# ones those of some 300 frames.
+# ones those of some 300 frames. And of the CRCs of the blocks of its object, which are as many for 64 MiB.
 SHORT_TABLE: Final = 4096
 # One column of the same statement: rows of representations cost no query of their own.
 _HELD: Final = f"""(
     SELECT json_agg(json_build_array(r.id, r.transfer_syntax_uid, r.object_key, r.object_size,
         encode(r.object_sha256, 'hex'), r.header_length, r.pixels::text,
-        CASE WHEN octet_length(r.frame_table) > {SHORT_TABLE} THEN '' ELSE encode(r.frame_table, 'hex') END
+        CASE WHEN octet_length(r.frame_table) > {SHORT_TABLE} THEN '' ELSE encode(r.frame_table, 'hex') END,
+        CASE WHEN octet_length(r.block_crcs) > {SHORT_TABLE} THEN '' ELSE encode(r.block_crcs, 'hex') END
     ) ORDER BY r.id)::text
     FROM archive_representation r WHERE r.instance_id = i.id
 )"""  # noqa: S608 - a number of our own
@@ -35,7 +36,8 @@ _SELECT: Final = f"""
     SELECT i.id, i.series_id, p.patient_id, st.study_instance_uid, se.series_instance_uid, i.sop_instance_uid,
         i.sop_class_uid, i.transfer_syntax_uid, i.object_key, i.object_size, i.object_sha256, i.created_at,
         i.header_length, i.pixels::text,
-        CASE WHEN octet_length(i.frame_table) > {SHORT_TABLE} THEN '' ELSE i.frame_table END, {_HELD}, """
+        CASE WHEN octet_length(i.frame_table) > {SHORT_TABLE} THEN '' ELSE i.frame_table END, {_HELD},
+        CASE WHEN octet_length(i.block_crcs) > {SHORT_TABLE} THEN '' ELSE i.block_crcs END, """
 _FROM: Final = """
     FROM archive_instance i
     JOIN archive_series se ON se.id = i.series_id
@@ -140,7 +142,7 @@ def _within(pieces: Pieces) -> Sql:
 def located(row: Row) -> Located:
     """The instance of a row of ``_INSTANCES``."""
     pk, series_pk, patient_id, study, series, instance, sop_class, syntax = row[:8]
-    key, size, sha256, created_at, header_length, pixels, table, held, correction = row[8:]
+    key, size, sha256, created_at, header_length, pixels, table, held, crcs, correction = row[8:]
     return Located(
         pk,
         series_pk,
@@ -159,12 +161,14 @@ def located(row: Row) -> Located:
         table,
         () if held is None else tuple(map(_held, orjson.loads(held))),
         correction_in(correction),
+        crcs,
     )
 
 
 def _held(fields: list[Any]) -> Held:
-    pk, syntax, key, size, sha256, header_length, pixels, table = fields
-    return Held(pk, syntax, key, size, sha256, header_length, _pixels(pixels), bytes.fromhex(table))
+    pk, syntax, key, size, sha256, header_length, pixels, table, crcs = fields
+    known = None if crcs is None else bytes.fromhex(crcs)
+    return Held(pk, syntax, key, size, sha256, header_length, _pixels(pixels), bytes.fromhex(table), known)
 
 
 @lru_cache(maxsize=4096)

@@ -20,7 +20,6 @@ from archive.frames import Frames, frames_of
 from archive.importing import record_import
 from archive.locate import Address, Located, locate
 from archive.models import Study
-from archive.payload import StoredSource
 from archive.store import Batching, store
 from dicom.element_writer import Layout
 from dicom.elements import PIXEL_DATA
@@ -79,7 +78,11 @@ def copies(study_instance_uid: str, ratio: float) -> Iterator[tuple[str, str]]:
 
     limits = settings.PACS.limits
     batching = Batching(
-        limits.store_batch_instances, limits.store_batch_bytes, limits.store_part_bytes, limits.archive_bytes
+        limits.store_batch_instances,
+        limits.store_batch_bytes,
+        limits.store_part_bytes,
+        limits.archive_bytes,
+        settings.PACS.quota.sites,
     )
     for at, stored in enumerate(store(objects(), batching=batching, record=record_import)):
         yield given[at], stored.text if stored.failure_reason is not None else ""
@@ -95,7 +98,7 @@ def _source(instance: Located, series_uid: str) -> _Source:
         raise NotRenderable("it has no pixels of 8 or 16 bits")
     if pixels.photometric_interpretation not in _COLOURS:
         raise NotRenderable("its photometric interpretation is not copied with loss")
-    values = orjson.loads(parse(StoredSource(instance.object_key, instance.object_size)).json_text)
+    values = orjson.loads(parse(instance.source).json_text)
     modality = _texts(values, "00080060")
     if set(modality) & set(settings.PACS.at_rest.never_lossy):
         raise NotRenderable(f"copies of modality {modality[0][:16]} must not lose anything")
@@ -122,7 +125,7 @@ def _pieces(source: _Source, lengths: Sequence[int], colours: str, file: IO[byte
     instance, pixels = source.instance, source.frames.pixels
     native = pixels.rows * pixels.columns * pixels.samples_per_pixel * pixels.bits_allocated // 8 * len(lengths)
     whole = rewrite(
-        StoredSource(instance.object_key, instance.object_size),
+        instance.source,
         source.frames.inflated,
         instance.transfer_syntax,
         JPEG_2000.uid,

@@ -19,10 +19,10 @@ from django.dispatch import Signal
 from isal import igzip, isal_zlib
 
 from archive.corrections import OF_STUDY, as_stored, corrected_text, correction_in
-from archive.errors import ArchiveUnavailable, NotFound
+from archive.errors import ArchiveDamaged, ArchiveUnavailable, NotFound
 from archive.located import LocatedDocument, LocatedSeries
 from archive.models import Instance, MetadataFragment, Series, SeriesDocument
-from archive.object_store import object_store
+from archive.object_store import new_key, object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from archive.payload import StoredSource
 from archive.told_changes import tell
@@ -223,12 +223,12 @@ def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
 
 def _parsed_again(instance_ids: Sequence[int]) -> Iterator[tuple[int, bytes]]:
     """The metadata out of the stored objects themselves, which are what everything here derives from."""
-    rows = Instance.objects.filter(pk__in=instance_ids).values_list("pk", "object_key", "object_size")
-    for pk, key, size in rows:
+    rows = Instance.objects.filter(pk__in=instance_ids).values_list("pk", "object_key", "object_size", "block_crcs")
+    for pk, key, size, crcs in rows:
         try:
-            yield pk, parse(StoredSource(key, size)).json_text
+            yield pk, parse(StoredSource(key, size, crcs)).json_text
         except DicomError as error:
-            raise ArchiveUnavailable("a stored object is damaged") from error
+            raise ArchiveDamaged("a stored object is damaged") from error
 
 
 def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
@@ -252,7 +252,7 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
         given = (lines[pk] if stranger else corrected_text(lines[pk], correction) for pk, stranger in in_order)
         text = b"[" + _SEPARATOR.join(given) + b"]"
         gzipped = igzip.compress(_moved(text, BULKDATA_ROOT, root), 2)
-        key = f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz"
+        key = new_key(f"derived/metadata/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.json.gz")
         object_store().put(key, gzipped)
     except ObjectMissing:
         return None

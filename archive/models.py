@@ -9,10 +9,12 @@ from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.db import models
 from django.db.models.functions import Now
 
+from archive.copy_models import SecondCopy as SecondCopy
 from archive.extended_models import ExtendedTag as ExtendedTag
 from archive.extended_models import ExtendedTagError as ExtendedTagError
 from archive.extended_models import ExtendedValue as ExtendedValue
 from archive.extended_models import Reindex as Reindex
+from archive.hold_models import LegalHold as LegalHold
 from archive.patient_models import AttributeOverride as AttributeOverride
 from archive.patient_models import Patient as Patient
 from archive.patient_models import PatientLink as PatientLink
@@ -24,6 +26,7 @@ from archive.representation_models import TranscodingPause as TranscodingPause
 from archive.search_indexes import number_orders, text_orders, trigrams
 from archive.study_scope import StudyScope
 from archive.thumbnail_models import ThumbnailPack as ThumbnailPack
+from archive.usage_models import StudyUsage as StudyUsage
 
 
 def _text(**options: object) -> "models.TextField[str, str]":
@@ -182,6 +185,8 @@ class Instance(models.Model):
     object_key = models.TextField()
     object_size = models.BigIntegerField()
     object_sha256 = models.BinaryField()
+    # CRC-32 of each block (archive.block_crcs); None for what came before there were any, until a scrub.
+    block_crcs = models.BinaryField(null=True)
     header_length = models.BigIntegerField()
     pixels = models.JSONField(null=True)
     frame_table = models.BinaryField(null=True)
@@ -193,6 +198,13 @@ class Instance(models.Model):
         indexes = [
             models.Index(fields=["series", "instance_number", "id"], name="instance_order"),
             models.Index(fields=["object_key"], name="instance_object_key"),
+            # What lies in another tier than the hot one (archive.object_store.marks).
+            models.Index(
+                fields=["series"],
+                include=["object_size"],
+                condition=models.Q(object_key__regex=r"\.(warm|cold)\."),
+                name="instance_tiered",
+            ),
             models.Index(fields=["sop_class_uid", "id"], name="instance_sop_class"),
             *text_orders("instance", ("content_date", "content_time"), ("id",)),
             *number_orders(
@@ -292,6 +304,16 @@ class DeletedObject(models.Model):
     deleted_at = models.DateTimeField(db_default=Now())
     sweep_after = models.DateTimeField()
     deleted_by = models.TextField()
+    # Whose it was, for holds; None for what has no UIDs, and for what a release deleted that did not keep it.
+    patient = models.ForeignKey(
+        Patient,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        blank=True,
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
+    )
 
     class Meta:
         indexes = [

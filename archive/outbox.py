@@ -13,6 +13,8 @@ from typing import Any
 from django.db import connection
 
 from archive.errors import ArchiveUnavailable
+from telemetry.at_work import working_on
+from telemetry.tasks import counted
 
 log = logging.getLogger("archive.outbox")
 
@@ -26,10 +28,18 @@ AT_REST = "at_rest"
 RECONCILE = "reconcile"
 STRANGERS = "strangers"
 STUDY_COMPLETE = "study_complete"
+# What custody.tiers runs
+RECALL = "recall"
+# What custody.integrity runs
+OBJECT_DAMAGED = "object_damaged"
+SCRUB = "scrub"
+COPY_SERIES = "copy_series"
 
 # What the task that runs an entry is called.
 RUN_OUTBOX_ENTRY = "archive.run_outbox_entry"
 ATTEMPTS = 5
+# What rooms above wish for now and then, asked by the relay when it wishes for a sweep.
+PERIODIC: list[Callable[[], Iterable["Wish"]]] = []
 # An entry is sent again after this time, then after as long as it has been open already: a queue that is hours long
 # gets a handful of copies of it, not one each minute. Copies do no harm.
 RESEND_SECONDS = 60
@@ -82,6 +92,16 @@ _PROGRESS = """
         attempts = LEAST(attempts, 1), not_before = statement_timestamp() + %s * interval '1 second'
     WHERE kind = %s AND subject = %s AND NOT dead AND attempts > 0
 """
+# The clock was put back: what lies in its future would wait until it has caught up.
+_CLOCK_WENT_BACK = """
+    UPDATE archive_outboxentry SET
+        not_before = statement_timestamp() + LEAST(GREATEST(not_before - created_at, interval '0'),
+            CASE WHEN attempts > 0 THEN %(longest)s * interval '1 second' ELSE interval '1 year' END),
+        created_at = statement_timestamp()
+    WHERE NOT dead AND not_before > statement_timestamp() AND (
+        created_at > statement_timestamp() + interval '1 minute'
+        OR attempts > 0 AND not_before > statement_timestamp() + 2 * %(longest)s * interval '1 second')
+"""
 # What the task needs is away, which is not the task's fault.
 _POSTPONED = """
     UPDATE archive_outboxentry SET
@@ -119,6 +139,11 @@ def progress(kind: str, subject: str) -> None:
     _execute(_PROGRESS, [RESEND_SECONDS, kind, subject])
 
 
+def mind_the_clock() -> None:
+    """Entries that a clock which was put back left in the future keep their delay, and wait no longer than that."""
+    _execute(_CLOCK_WENT_BACK, {"longest": LONGEST_RESEND_SECONDS})
+
+
 def relay_once(send: Callable[[int], None], limit: int = 100) -> int:
     """Hand due entries to the workers; returns how many were due. Whatever ``send`` raises goes through.
 
@@ -145,7 +170,8 @@ def run(entry_id: int, tasks: Mapping[str, Callable[[str], None]]) -> None:
     """
     for kind, subject, generation, attempts in _execute(_BEGIN, [RESEND_SECONDS, entry_id, ATTEMPTS]):
         try:
-            tasks[kind](subject)
+            with working_on(f"task-{entry_id}"), counted(kind):
+                tasks[kind](subject)
         except ArchiveUnavailable as error:
             log.warning("task %s of outbox entry %s has to wait: %s", kind, entry_id, error)
             name = type(error).__name__

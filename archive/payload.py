@@ -1,13 +1,22 @@
-"""Bytes on their way out of the object store, with its errors told in the archive's words."""
+"""Bytes on their way out of the object store, compared with what was received, its errors in the archive's words."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
-from archive.errors import ArchiveUnavailable
-from archive.object_store import object_store
-from archive.object_store.errors import ObjectStoreError
+from archive import recalls, verified
+from archive.errors import ArchiveDamaged, ArchiveUnavailable
+from archive.frame_cache import FrameCache
+from archive.object_store.errors import ObjectDamaged, ObjectRecalling, ObjectStoreError
+from audit.prepared import PreparedSql
 from dicom.errors import DicomError
 from dicom.inflate import InflatedSource, inflate
+
+_LONG_CRCS = PreparedSql("""
+    SELECT block_crcs FROM archive_instance WHERE object_key = %s AND block_crcs IS NOT NULL
+    UNION ALL SELECT block_crcs FROM archive_representation WHERE object_key = %s AND block_crcs IS NOT NULL
+""")
+_CRCS_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,45 +39,80 @@ def in_memory(data: bytes) -> Payload:
     return Payload(len(data), lambda offset, length: iter([data[offset : offset + length]]))
 
 
-def stored(key: str, offset: int, length: int) -> Payload:
-    """A payload that is a range of an object."""
-    return Payload(length, lambda start, count: open_range(key, offset + start, count))
-
-
-def open_range(key: str, offset: int, length: int) -> Iterator[bytes]:
-    """The pieces of a range, the first already read. Raises ``ArchiveUnavailable``."""
-    try:
-        return object_store().open_range(key, offset, length)
-    except ObjectStoreError as error:
-        raise ArchiveUnavailable("a stored object can't be read now") from error
-
-
-def read_range(key: str, offset: int, length: int) -> bytes:
-    """Exactly ``length`` bytes of an object. Raises ``ArchiveUnavailable``."""
-    try:
-        return object_store().read_range(key, offset, length)
-    except ObjectStoreError as error:
-        raise ArchiveUnavailable("a stored object can't be read now") from error
-
-
 @dataclass(frozen=True, slots=True)
 class StoredSource:
-    """A stored object as a byte source for the parser (``dicom.part10.ByteSource``)."""
+    """A stored object, or its beginning up to ``end``, as a byte source for the parser (``dicom.part10.ByteSource``).
+
+    ``crcs`` are those of its blocks (``archive.block_crcs``): None where nobody has counted them yet, b"" where they
+    are too many to be read with the row, and are looked up.
+    """
 
     key: str
     size: int
+    crcs: bytes | memoryview | None
+    end: int | None = None
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Bytes from ``offset``, fewer only at the end. Raises ``ArchiveUnavailable``."""
-        return read_range(self.key, offset, max(0, min(length, self.size - offset)))
+        end = self.size if self.end is None else self.end
+        return read_range(self, offset, max(0, min(length, end - offset)))
+
+    def known(self) -> bytes | None:
+        """The CRCs, looked up if need be."""
+        if self.crcs is None:
+            return None
+        return bytes(self.crcs) if self.crcs else _long_crcs(self.key)
 
 
-def inflated(key: str, size: int) -> InflatedSource:
+@cache
+def _kept_crcs() -> FrameCache:
+    """By the key of their object, which is written once: none ever has to be forgotten."""
+    return FrameCache(_CRCS_BYTES)
+
+
+def _long_crcs(key: str) -> bytes | None:
+    def look_up() -> bytes:
+        row = _LONG_CRCS.row((key, key))
+        return row[0] if row else b""
+
+    return _kept_crcs().get(key, look_up) or None
+
+
+def stored(source: StoredSource, offset: int, length: int) -> Payload:
+    """A payload that is a range of an object."""
+    return Payload(length, lambda start, count: open_range(source, offset + start, count))
+
+
+def open_range(source: StoredSource, offset: int, length: int) -> Iterator[bytes]:
+    """The pieces of a range, the first already read. Raises ``ArchiveUnavailable``, ``ArchiveDamaged``."""
+    try:
+        return verified.stream(source.key, source.size, source.known(), offset, length)
+    except ObjectStoreError as error:
+        raise _told(error) from error
+
+
+def read_range(source: StoredSource, offset: int, length: int) -> bytes:
+    """Exactly ``length`` bytes of an object. Raises ``ArchiveUnavailable``, ``ArchiveDamaged``."""
+    try:
+        return verified.read(source.key, source.size, source.known(), offset, length)
+    except ObjectStoreError as error:
+        raise _told(error) from error
+
+
+def _told(error: ObjectStoreError) -> ArchiveUnavailable:
+    if isinstance(error, ObjectDamaged):
+        return ArchiveDamaged("a stored object is damaged; this has been noted")
+    if isinstance(error, ObjectRecalling):
+        return recalls.note(error.key)
+    return ArchiveUnavailable("a stored object can't be read now")
+
+
+def inflated(source: StoredSource) -> InflatedSource:
     """The inflated data set of a stored object in the deflated transfer syntax (PS3.5 A.5); the caller closes it.
 
     Raises ``ArchiveUnavailable``, also for an object that was sound when it was stored and is no more.
     """
     try:
-        return inflate(StoredSource(key, size))
+        return inflate(source)
     except DicomError as error:
-        raise ArchiveUnavailable("a stored object is damaged") from error
+        raise ArchiveDamaged("a stored object is damaged") from error

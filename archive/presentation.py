@@ -8,7 +8,7 @@ from archive.errors import NotFound
 from archive.frames import Frames
 from archive.locate import Address, Located, locate
 from archive.models import Study
-from archive.payload import StoredSource, inflated
+from archive.payload import inflated
 from dicom.memory_source import MemorySource
 from dicom.presentation_states import (
     MAX_BYTES,
@@ -52,6 +52,6 @@ def presentation_state(frames: Frames, number: int, reference: PresentationRefer
 def _source(found: Located) -> MemorySource:
     """The object, or the inflated data set of a deflated one."""
     if not found.transfer_syntax.deflated:
-        return MemorySource(StoredSource(found.object_key, found.object_size).read_at(0, MAX_BYTES + 1))
-    with inflated(found.object_key, found.object_size) as data_set:
+        return MemorySource(found.source.read_at(0, MAX_BYTES + 1))
+    with inflated(found.source) as data_set:
         return MemorySource(data_set.read_at(0, MAX_BYTES + 1))

@@ -17,6 +17,7 @@ class Representation(models.Model):
     object_key = models.TextField(unique=True)
     object_size = models.BigIntegerField()
     object_sha256 = models.BinaryField()
+    block_crcs = models.BinaryField(null=True)
     header_length = models.BigIntegerField()
     pixels = models.JSONField()
     frame_table = models.BinaryField()
@@ -76,7 +77,10 @@ class DroppedOriginal(models.Model):
     dropped_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = [models.Index(fields=["sop_instance_uid"], name="dropped_instance")]
+        indexes = [
+            models.Index(fields=["sop_instance_uid"], name="dropped_instance"),
+            models.Index(fields=["object_key"], name="dropped_object"),
+        ]
 
 
 class TranscodingPause(models.Model):

@@ -63,6 +63,7 @@ def as_held(instance: Located, held: Held) -> Located:
         pixels=held.pixels,
         frame_table=held.frame_table,
         held=(),
+        block_crcs=held.block_crcs,
     )
 
 

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import numpy as np
 import orjson
 
-from archive.errors import ArchiveUnavailable, NotFound
+from archive.errors import ArchiveDamaged, NotFound
 from archive.locate import Located
-from archive.payload import Payload, StoredSource, in_memory, inflated, read_range, stored
+from archive.payload import Payload, in_memory, inflated, read_range, stored
 from audit.prepared import PreparedSql
 from dicom.errors import DicomError
 from dicom.instance import ParsedInstance
@@ -59,9 +59,9 @@ def of_their_objects(
 
 def _parsed(instance: Located) -> ParsedInstance:
     try:
-        return parse(StoredSource(instance.object_key, instance.object_size))
+        return parse(instance.source)
     except DicomError as error:
-        raise ArchiveUnavailable("a stored object is damaged") from error
+        raise ArchiveDamaged("a stored object is damaged") from error
 
 
 def _bulk_table(parsed: ParsedInstance) -> BulkTable:
@@ -72,11 +72,11 @@ def open_bulk_entry(instance: Located, entry: Sequence[Any]) -> Payload:
     """The value that an entry of the instance's table stands for, little endian."""
     vr, offset, length = entry
     if instance.transfer_syntax.deflated:
-        with inflated(instance.object_key, instance.object_size) as source:
+        with inflated(instance.source) as source:
             return in_memory(source.read_at(offset, length))
     if not instance.transfer_syntax.little_endian:
-        return in_memory(little_endian(read_range(instance.object_key, offset, length), vr))
-    return stored(instance.object_key, offset, length)
+        return in_memory(little_endian(read_range(instance.source, offset, length), vr))
+    return stored(instance.source, offset, length)
 
 
 def little_endian(data: bytes, vr: str) -> bytes:

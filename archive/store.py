@@ -8,8 +8,8 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -18,7 +18,7 @@ from psycopg.errors import DeadlockDetected, FeatureNotSupported, SerializationF
 
 from archive.errors import ArchiveUnavailable
 from archive.index import Indexed, index
-from archive.index_rows import StoredObject
+from archive.index_rows import StoredObject, trimmed
 from archive.intake import (
     COERCION,
     DUPLICATE_SOP_INSTANCE,
@@ -30,11 +30,12 @@ from archive.intake import (
     receive,
     translated,
 )
-from archive.object_store import object_store
+from archive.object_store import new_key, object_store
 from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
 from archive.object_store.overlap import Beside
 from archive.object_store.port import ObjectStore
 from archive.quota import check_quota, without_room
+from archive.site_quota import without_room_at
 from audit.prepared import PreparedSql
 
 __all__ = ["Batching", "Record", "Stored", "store"]
@@ -43,8 +44,8 @@ log = logging.getLogger("archive.store")
 
 # PostgreSQL ends one of two transactions that wait for each other; the one that was ended just has to come again. So
 # has one that met a plan from before a migration: it knows none after the rollback.
-_COLLISIONS = (DeadlockDetected, SerializationFailure, FeatureNotSupported)
-_ATTEMPTS = 5
+COLLISIONS = (DeadlockDetected, SerializationFailure, FeatureNotSupported)
+ATTEMPTS = 5
 # Bytes of memory that one byte of metadata costs until its batch is written.
 _METADATA_WEIGHT = 8
 # A batch of so many bytes at the most becomes durable while its rows are written, before they are committed: the locks
@@ -70,13 +71,14 @@ _KNOWN = PreparedSql("""
 class Batching:
     """How much is gathered before it is made durable and visible together, and how large one object may be.
 
-    ``archive_bytes`` is the quota of the whole archive, 0 for none.
+    ``archive_bytes`` is the quota of the whole archive, 0 for none; ``site_bytes`` those of sites, by Institution Name.
     """
 
     instances: int
     total_bytes: int
     object_bytes: int
     archive_bytes: int = 0
+    site_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,7 @@ def store(
     """
     check_quota(batching.archive_bytes)
     keeper = object_store()
-    terms = Terms(batching.object_bytes, study_instance_uid, permitted, batching.archive_bytes)
+    terms = Terms(batching.object_bytes, study_instance_uid, permitted, batching.archive_bytes, batching.site_bytes)
     batch: list[Received | Stored] = []
     waiting = gathered = 0
     try:
@@ -154,21 +156,22 @@ def _flush(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Reco
 
 def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Record, terms: Terms) -> list[Stored]:
     received = _received(batch)
-    known = _known_objects(item.uid for item in received)
+    known = known_objects(item.uid for item in received)
     fresh: dict[str, Received] = {}
     for item in received:
         if item.uid not in known:
             fresh.setdefault(item.uid, item)
-    if full := without_room(terms.archive_bytes, {uid: item.staged.size for uid, item in fresh.items()}):
-        text = f"the archive's quota of {terms.archive_bytes} bytes leaves no room for it"
+    for text, full in _over_quota(terms, fresh):
         batch = [
             item.refused(OUT_OF_RESOURCES, text) if isinstance(item, Received) and item.uid in full else item
             for item in batch
         ]
         fresh = {uid: item for uid, item in fresh.items() if uid not in full}
     folder = datetime.now(UTC).strftime("instances/%Y/%m/%d/%H-%M")
-    keys = {uid: f"{folder}/{uuid4().hex}.dcm" for uid in fresh}
-    objects = [StoredObject(i.parsed, keys[uid], i.staged.size, i.staged.sha256) for uid, i in fresh.items()]
+    keys = {uid: new_key(f"{folder}/{uuid4().hex}.dcm") for uid in fresh}
+    objects = [
+        StoredObject(i.parsed, keys[uid], i.staged.size, i.staged.sha256, i.block_crcs) for uid, i in fresh.items()
+    ]
     results: list[Stored] = []
 
     def settle(indexed: Indexed) -> None:
@@ -185,7 +188,7 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
 
     def attempt(first: bool) -> Indexed:
         if not first:
-            known.update(_known_objects(keys))
+            known.update(known_objects(keys))
         return index([o for o in objects if o.uid not in known], settle)
 
     moves = [(item.staged, keys[uid]) for uid, item in fresh.items()]
@@ -200,13 +203,28 @@ def _commit(keeper: ObjectStore, batch: Sequence[Received | Stored], record: Rec
     return results
 
 
+def _over_quota(terms: Terms, fresh: Mapping[str, Received]) -> Iterator[tuple[str, set[str]]]:
+    """The objects that a quota leaves no room for, by what is said of them; asks nothing where there is no quota."""
+    full = without_room(terms.archive_bytes, {uid: item.staged.size for uid, item in fresh.items()})
+    if full:
+        yield f"the archive's quota of {terms.archive_bytes} bytes leaves no room for it", full
+    if terms.site_bytes:
+        sites = {
+            uid: (trimmed(item.parsed.values["InstitutionName"]), item.staged.size)
+            for uid, item in fresh.items()
+            if uid not in full
+        }
+        if over := without_room_at(terms.site_bytes, sites):
+            yield "the quota of this institution leaves no room for it", over
+
+
 def _with_patience(call: Callable[[bool], Indexed]) -> Indexed:
     """Call until no other writer is in the way, with whether it is the first time; raises what the last one raised."""
-    for attempt in range(1, _ATTEMPTS):
+    for attempt in range(1, ATTEMPTS):
         try:
             return call(attempt == 1)
         except (OperationalError, NotSupportedError) as error:
-            if not isinstance(error.__cause__, _COLLISIONS):
+            if not isinstance(error.__cause__, COLLISIONS):
                 raise
             log.info("%s in attempt %s; trying again", type(error.__cause__).__name__, attempt)
             time.sleep(random.uniform(0, 0.1 * attempt))  # noqa: S311 - spreads the writers, guards nothing
@@ -233,7 +251,7 @@ def _remove(keeper: ObjectStore, keys: Iterable[str]) -> None:
             log.warning("an object that nothing points at could not be removed: %s", error)
 
 
-def _known_objects(uids: Iterable[str]) -> dict[str, _Known]:
+def known_objects(uids: Iterable[str]) -> dict[str, _Known]:
     """What is in the archive under those of the SOP Instance UIDs that are in the index."""
     wanted = list(uids)
     rows = _KNOWN.rows([wanted]) if wanted else []

@@ -39,7 +39,7 @@ def look(subject: str) -> None:
     """The task: of the study with this primary key those objects are strangers that came under another patient than it
     has, and than it came under itself. An identifier that nobody knows says nothing new."""
     rows = Instance.objects.filter(series__study=int(subject))
-    keys = dict(_identifiers(rows.values_list("pk", "object_key", "object_size")))
+    keys = dict(_identifiers(rows.values_list("pk", "object_key", "object_size", "block_crcs")))
     with transaction.atomic():
         whose = Study.objects.filter(pk=int(subject)).values_list("patient_id", flat=True).first()
         patient_rows.lock_rows([] if whose is None else [whose])
@@ -61,10 +61,12 @@ def look(subject: str) -> None:
             tell(sorted(series))
 
 
-def _identifiers(rows: Iterable[tuple[int, str, int]]) -> Iterator[tuple[int, tuple[str, str]]]:
-    for pk, key, size in rows:
+def _identifiers(
+    rows: Iterable[tuple[int, str, int, bytes | memoryview | None]],
+) -> Iterator[tuple[int, tuple[str, str]]]:
+    for pk, key, size, crcs in rows:
         try:
-            found = orjson.loads(parse(StoredSource(key, size)).json_text)
+            found = orjson.loads(parse(StoredSource(key, size, crcs)).json_text)
         except DicomError as error:
             raise ArchiveUnavailable("a stored object is damaged") from error
         yield pk, (text(found, _PATIENT_ID).strip(), text(found, _ISSUER).strip())

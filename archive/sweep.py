@@ -7,15 +7,17 @@ object that a row points at is never removed, whatever stands about it.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from django.db import models, transaction
 from django.db.models.functions import Now
+from django.dispatch import Signal
 
 from archive.errors import ArchiveUnavailable
+from archive.holds import held_objects
 from archive.models import (
     CommitmentRequest,
     DeletedObject,
@@ -26,6 +28,7 @@ from archive.models import (
 )
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError
+from archive.sweep_hold import may_remove
 from audit import kinds
 from audit.record import NewAccessEvent, record
 
@@ -37,15 +40,21 @@ COMMITMENT_RESULTS_KEPT = timedelta(days=90)
 _KEYS = 1000
 _ROWS = 200
 Item = TypeVar("Item")
+# Inside the transaction of each step: ``rows`` are those of instances whose objects were removed for good, ``event`` is
+# what the trail gave for it.
+objects_removed: Final = Signal()
 
-# Beginning of a key -> which columns may hold it. What begins otherwise is not ours to remove.
-HOLDERS: Mapping[str, Sequence[tuple[type[models.Model], str]]] = {
+# Beginning of a key -> which columns may hold it. What begins otherwise is not ours to remove. Rooms above add theirs.
+HOLDERS: MutableMapping[str, Sequence[tuple[type[models.Model], str]]] = {
     "instances/": [(Instance, "object_key")],
     "derived/metadata/": [(SeriesDocument, "object_key")],
     "derived/thumbnails/": [(ThumbnailPack, "object_key")],
     # One that took the place of what was received is the instance's own.
     "derived/transcoded/": [(Representation, "object_key"), (Instance, "object_key")],
 }
+
+# Each says whether the store may hold what the index has lost: then nothing is taken for an orphan.
+DOUBTS: list[Callable[[], bool]] = []
 
 
 @dataclass(slots=True)
@@ -75,7 +84,7 @@ def _sweep(prefixes: Sequence[str], *, dry_run: bool) -> Swept:
         for removed, size in [_count_due()] if dry_run else _remove_due():
             swept.removed += removed
             swept.bytes += size
-        for prefix in prefixes:
+        for prefix in () if any(doubt() for doubt in DOUBTS) else prefixes:
             for keys in _chunks(object_store().keys(prefix)):
                 swept.noted += _note_orphans(keys, dry_run=dry_run)
     except ObjectStoreError as error:
@@ -88,24 +97,29 @@ def _sweep(prefixes: Sequence[str], *, dry_run: bool) -> Swept:
 
 
 def _due() -> "models.QuerySet[DeletedObject]":
-    return DeletedObject.objects.filter(sweep_after__lte=Now()).order_by("sweep_after", "pk")
+    """What has had its grace period and is under no legal hold."""
+    return DeletedObject.objects.filter(sweep_after__lte=Now()).exclude(held_objects()).order_by("sweep_after", "pk")
 
 
 def _remove_due() -> Iterator[tuple[int, int]]:
     """Remove what is due, in steps of one transaction; yields the number and the bytes of each.
 
     The object goes first: a step that is broken off is done again, and a row without its object does no harm. The rows
-    are locked meanwhile, so that nobody brings back what is being removed.
+    are locked meanwhile, so that nobody brings back, or holds, what is being removed.
     """
     while True:
         with transaction.atomic():
+            if not may_remove():  # a backup is being made; the next sweep removes it
+                return
             rows = list(_due().select_for_update(skip_locked=True)[:_ROWS])
+            # Again, now that they are locked: a hold may have been placed while they were looked for.
+            rows = list(_due().filter(pk__in=[row.pk for row in rows]))
             held = _held([row.object_key for row in rows])
             going = [row for row in rows if row.object_key not in held]
             for row in going:
                 object_store().delete(row.object_key)
             DeletedObject.objects.filter(pk__in=[row.pk for row in rows]).delete()
-            _record_purge([row for row in going if row.sop_instance_uid])
+            _tell_of_purge([row for row in going if row.sop_instance_uid])
         if not rows:
             return
         yield len(going), sum(row.size for row in going)
@@ -149,7 +163,7 @@ def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
         yield chunk
 
 
-def _record_purge(rows: Sequence[DeletedObject]) -> None:
+def _tell_of_purge(rows: Sequence[DeletedObject]) -> None:
     if rows:
         event = NewAccessEvent(
             kind=kinds.DELETE,
@@ -160,4 +174,5 @@ def _record_purge(rows: Sequence[DeletedObject]) -> None:
             bytes=sum(row.size for row in rows),
             outcome_description="removed for good after the grace period",
         )
-        record([event])
+        [recorded] = record([event])
+        objects_removed.send(sender=None, rows=rows, event=recorded)

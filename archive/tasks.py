@@ -9,6 +9,7 @@ from celery import shared_task
 
 from archive import (
     at_rest,
+    copying,
     extended_refresh,
     extended_reindex,
     extended_tags,
@@ -28,6 +29,7 @@ TASKS: dict[str, Callable[[str], None]] = {
     outbox.EXTENDED_REMOVAL: extended_tags.remove_values,
     outbox.AT_REST: at_rest.transcode_series,
     outbox.STRANGERS: strangers.look,
+    outbox.COPY_SERIES: copying.copy_series,
 }
 
 

@@ -17,6 +17,8 @@ class ThumbnailPack(models.Model):
     object_key = models.TextField(unique=True)
     instance_ids = ArrayField(models.BigIntegerField())
     offsets = ArrayField(models.IntegerField())
+    # CRC-32 of each picture, four bytes each; None for packs from before there were any.
+    crcs = models.BinaryField(null=True)
     first_instance = models.BigIntegerField()
     last_instance = models.BigIntegerField()
     checked = models.SmallIntegerField()

@@ -14,10 +14,12 @@ from uuid import uuid4
 
 from django.db import transaction
 from django.db.models.functions import Now
+from isal import isal_zlib
 
+from archive import damage
 from archive.errors import ArchiveUnavailable
 from archive.models import DeletedObject, Instance, Series, ThumbnailPack
-from archive.object_store import object_store
+from archive.object_store import new_key, object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from audit.prepared import PreparedSql
 
@@ -33,8 +35,8 @@ _AT_ONCE = 16
 _GRACE = timedelta(hours=1)
 
 _LOOK_UP = PreparedSql("""
-    SELECT object_key, offsets[n], offsets[n + 1] - offsets[n] FROM (
-        SELECT id, object_key, offsets, array_position(instance_ids, %s::bigint) AS n FROM archive_thumbnailpack
+    SELECT object_key, offsets[n], offsets[n + 1] - offsets[n], substring(crcs FROM 4 * n - 3 FOR 4) FROM (
+        SELECT id, object_key, offsets, crcs, array_position(instance_ids, %s::bigint) AS n FROM archive_thumbnailpack
         WHERE series_id = %s AND %s BETWEEN first_instance AND last_instance OFFSET 0) AS pack
     WHERE n IS NOT NULL ORDER BY id DESC LIMIT 1
 """)
@@ -47,6 +49,7 @@ class Packed:
     object_key: str
     offset: int
     length: int
+    crc: bytes | None = None  # four bytes, if it is known
 
 
 def look_up(series: int, instance: int) -> Packed | None:
@@ -56,11 +59,17 @@ def look_up(series: int, instance: int) -> Packed | None:
 
 
 def read(packed: Packed) -> bytes | None:
-    """Its bytes; ``None`` if the pack is lost or has been written anew meanwhile. Raises ``ArchiveUnavailable``."""
+    """Its bytes; ``None`` if the pack is lost, damaged, or has been written anew meanwhile: it is drawn then.
+
+    Raises ``ArchiveUnavailable``.
+    """
     try:
-        return object_store().read_range(packed.object_key, packed.offset, packed.length)
-    except (ObjectMissing, ObjectDamaged):
-        log.warning("a prepared thumbnail is missing: %s", packed.object_key)
+        picture = object_store().read_range(packed.object_key, packed.offset, packed.length)
+        if packed.crc is not None and _crc(picture) != bytes(packed.crc):
+            raise ObjectDamaged("a picture is not what was drawn", packed.object_key)
+        return picture
+    except (ObjectMissing, ObjectDamaged) as error:
+        damage.note(packed.object_key, error)
         return None
     except ObjectStoreError as error:
         raise ArchiveUnavailable("a thumbnail can't be read now") from error
@@ -85,7 +94,7 @@ def write(series: int, pictures: Mapping[int, bytes], version: int, beside: Call
     with transaction.atomic():
         kept = _locked(series)
         if kept:
-            _row(series, key, {pk: len(picture) for pk, picture in pictures.items()}, version).save()
+            _row(series, key, pictures, version).save()
             beside()
     if not kept:
         _remove(key)
@@ -126,7 +135,7 @@ def _rewrite(series: int, old: Sequence[ThumbnailPack], newest: Mapping[int, int
         if won:
             held.delete()
             for key, chunk in new:
-                _row(series, key, {pk: len(picture) for pk, picture in chunk.items()}, version).save()
+                _row(series, key, chunk, version).save()
             _give_up(gone)
     if not won:
         for key, _ in new:
@@ -143,20 +152,29 @@ def _pictures(row: ThumbnailPack) -> dict[int, bytes]:
     data = read(Packed(row.object_key, 0, row.offsets[-1])) if row.offsets[-1] else b""
     if data is None:
         return {}
-    return {pk: data[row.offsets[n] : row.offsets[n + 1]] for n, pk in enumerate(row.instance_ids)}
+    found = {pk: data[row.offsets[n] : row.offsets[n + 1]] for n, pk in enumerate(row.instance_ids)}
+    if row.crcs is not None and b"".join(map(_crc, found.values())) != bytes(row.crcs):
+        damage.note(row.object_key, ObjectDamaged("a picture is not what was drawn", row.object_key))
+        return {}
+    return found
 
 
-def _row(series: int, key: str, lengths: Mapping[int, int], version: int) -> ThumbnailPack:
-    ids = sorted(lengths)
+def _row(series: int, key: str, pictures: Mapping[int, bytes], version: int) -> ThumbnailPack:
+    ids = sorted(pictures)
     return ThumbnailPack(
         series_id=series,
         object_key=key,
         instance_ids=ids,
-        offsets=list(accumulate((lengths[pk] for pk in ids), initial=0)),
+        offsets=list(accumulate((len(pictures[pk]) for pk in ids), initial=0)),
+        crcs=b"".join(_crc(pictures[pk]) for pk in ids),
         first_instance=ids[0],
         last_instance=ids[-1],
         checked=version,
     )
+
+
+def _crc(picture: bytes) -> bytes:
+    return isal_zlib.crc32(picture).to_bytes(4, "big")
 
 
 def _locked(series: int) -> bool:
@@ -164,8 +182,8 @@ def _locked(series: int) -> bool:
 
 
 def _put(pictures: Mapping[int, bytes]) -> str:
-    key = f"derived/thumbnails/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.jpgs"
     try:
+        key = new_key(f"derived/thumbnails/{datetime.now(UTC):%Y/%m/%d}/{uuid4().hex}.jpgs")
         object_store().put(key, b"".join(pictures[pk] for pk in sorted(pictures)))
     except ObjectStoreError as error:
         raise ArchiveUnavailable("thumbnails can't be kept now") from error

@@ -18,7 +18,7 @@ from archive.errors import NotFound, NotRenderable
 from archive.frames import Frames, Tables, frame_tables, frames_of
 from archive.frames_ahead import begin, window
 from archive.locate import Located
-from archive.payload import Payload, StoredSource, inflated
+from archive.payload import Payload, inflated
 from archive.payload import stored as stored_object
 from archive.representations import held_instance
 from dicom.codecs import CODECS, cannot_encode
@@ -109,7 +109,7 @@ def given_object(instance: Located) -> Payload:
     Raises ``NotRenderable`` for a header that can't be read, ``ArchiveUnavailable``.
     """
     if instance.correction is None:
-        return stored_object(instance.object_key, 0, instance.object_size)
+        return stored_object(instance.source, 0, instance.object_size)
     given = _begun(instance, given_syntax(instance), _when_asked)(False).payload
     if given is None:
         raise NotRenderable("the length of the object is not known")
@@ -177,13 +177,13 @@ def _begun(
     if ready := held_instance(instance, target):
         instance = ready
     if target == instance.transfer_syntax and not corrections:
-        payload = stored_object(instance.object_key, 0, instance.object_size)
+        payload = stored_object(instance.source, 0, instance.object_size)
         return lambda whole: Transcoded(payload, payload.open)
     if reason := cannot_give(instance, target):
         raise NotRenderable(reason)
     stored, pixels = instance.transfer_syntax, instance.pixels
     if pixels is None or target == stored or not (stored.encapsulated or target.encapsulated):
-        data_set = inflated(instance.object_key, instance.object_size) if stored.deflated else None
+        data_set = inflated(instance.source) if stored.deflated else None
         written = _rewrite(instance, data_set, target, corrections, cut_pixels=False)
         return lambda whole: _measured([_layout(written.before), _layout(written.after)])
     try:
@@ -251,11 +251,10 @@ def _rewrite(
     *,
     cut_pixels: bool,
 ) -> Rewritten:
-    source = StoredSource(instance.object_key, instance.object_size)
     bits = instance.pixels.bits_allocated if instance.pixels is not None else 16
     try:
         return rewrite(
-            source,
+            instance.source,
             data_set,
             instance.transfer_syntax,
             target.uid,

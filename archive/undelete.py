@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -10,7 +11,7 @@ from django.db.models.functions import Greatest, Now
 
 from archive.errors import NotFound, UnreadableObject
 from archive.models import DeletedObject
-from archive.object_store import object_store
+from archive.object_store import recalled
 from archive.object_store.errors import ObjectDamaged, ObjectMissing
 from archive.store import Batching, Stored, store
 from archive.sweep import ORPHAN_GRACE
@@ -20,14 +21,15 @@ from audit.record import NewAccessEvent, record
 
 # No sweep removes what is being brought back.
 _RESERVED = timedelta(days=1)
+SHELL: Final = "command line"
 
 
-def undelete(study_instance_uid: str) -> Iterator[Stored]:
+def undelete(study_instance_uid: str, actor: str = SHELL) -> Iterator[Stored]:
     """Store the deleted instances of a study again, byte for byte; yields what became of each.
 
     Of several deleted under one SOP Instance UID the last is taken. What has been stored anew under such a UID in the
-    meantime stays, and is refused here. Raises ``NotFound`` when nothing of the study is in its grace period,
-    ``ArchiveUnavailable``, ``ArchiveFull``; safe to repeat.
+    meantime stays, and is refused here. ``actor`` is who the trail says did it. Raises ``NotFound`` when nothing of the
+    study is in its grace period, ``ArchiveUnavailable``, ``ArchiveFull``; safe to repeat.
     """
     rows = _reserved(study_instance_uid)
     if not rows:
@@ -44,7 +46,7 @@ def undelete(study_instance_uid: str) -> Iterator[Stored]:
             sweep_after=Now() + ORPHAN_GRACE,
             deleted_by="undelete",
         )
-        _record(study_instance_uid, batch, kept)
+        _record(study_instance_uid, actor, batch, kept)
 
     limits = settings.PACS.limits
     batching = Batching(limits.store_batch_instances, limits.store_batch_bytes, max(row.size for row in rows))
@@ -63,7 +65,7 @@ def _pieces(row: DeletedObject) -> Iterator[bytes]:
     """The object's bytes; what is no longer as it was received is refused."""
     digest = hashlib.sha256()
     try:
-        for piece in object_store().open_range(row.object_key):
+        for piece in recalled(row.object_key).open_range(row.object_key):
             digest.update(piece)
             yield piece
     except (ObjectMissing, ObjectDamaged) as error:
@@ -72,12 +74,12 @@ def _pieces(row: DeletedObject) -> Iterator[bytes]:
         raise UnreadableObject(f"instance {row.sop_instance_uid}: its object has not the bytes that were received")
 
 
-def _record(study_instance_uid: str, batch: Sequence[Stored], kept: Sequence[Stored]) -> None:
+def _record(study_instance_uid: str, actor: str, batch: Sequence[Stored], kept: Sequence[Stored]) -> None:
     event = NewAccessEvent(
         kind=kinds.STORE,
         principal_kind="system",
-        principal_name="command line",
-        auth_method="shell",
+        principal_name=actor,
+        auth_method="shell" if actor == SHELL else "",
         study_uids=[study_instance_uid],
         instance_count=len(kept),
         bytes=sum(s.size for s in kept),

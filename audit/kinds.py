@@ -56,6 +56,10 @@ READ_TRAIL: Final = EventKind("read_trail", "110101", "Audit Log Used", "R")
 TRAIL_REVIEWED: Final = EventKind("trail_reviewed", "110101", "Audit Log Used", "R")
 # CID 403 is extensible and has no code for what no rule forbids but somebody should look at.
 ALERT: Final = EventKind("alert", "110113", "Security Alert", "E", "unusual-use", "Unusual Use", "99LIGHTBOX")
+# Nor for these: a backup is no disclosure, so it is no export (110106) either.
+BACKUP: Final = EventKind("backup", "110113", "Security Alert", "E", "backup", "Backup", "99LIGHTBOX")
+RESTORED: Final = EventKind("restored", "110113", "Security Alert", "E", "restore", "Restored", "99LIGHTBOX")
+INTEGRITY: Final = EventKind("integrity", "110113", "Security Alert", "E", "integrity", "Integrity", "99LIGHTBOX")
 REFUSED: Final = EventKind("refused", "110113", "Security Alert", "E", "110132", "Use of Restricted Function")
 CONFIGURATION: Final = EventKind("configuration", "110113", "Security Alert", "E", "110129", "Security Configuration")
 ROLES_CHANGED: Final = EventKind("roles_changed", "110113", "Security Alert", "E", "110136", "Security Roles Changed")
@@ -113,6 +117,9 @@ KINDS: Final[Mapping[str, EventKind]] = {
         READ_TRAIL,
         TRAIL_REVIEWED,
         ALERT,
+        BACKUP,
+        RESTORED,
+        INTEGRITY,
         REFUSED,
         CONFIGURATION,
         ROLES_CHANGED,

@@ -9,6 +9,7 @@ they pass that like all others.
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from time import perf_counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,6 +19,7 @@ from django.db import DEFAULT_DB_ALIAS, NotSupportedError, connections
 
 from audit.exchange import Found, exchange
 from audit.expected import expected
+from telemetry.spans import spent
 
 Row = tuple[Any, ...]
 
@@ -62,6 +64,7 @@ class PreparedSql:
             return found
         connection.validate_no_broken_transaction()
         statements = ((self.sql, parameters), *expected.to_send())
+        began = perf_counter()
         try:
             found, *further = exchange(connection.connection, statements, keep=settings.PACS.database_prepare)
             if further:
@@ -70,6 +73,9 @@ class PreparedSql:
         except psycopg.Error:
             with connection.wrap_database_errors:
                 raise
+        finally:
+            spent.db += perf_counter() - began
+            spent.statements += len(statements)
 
     def _ask_openly(self, connection: Any, parameters: Sequence[Any]) -> Found:
         raw = OpenCursor(connection.connection, logged=connection.queries_logged)

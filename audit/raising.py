@@ -22,6 +22,8 @@ TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "hl7_dead": "HL7 messages were not delivered",
         "hl7_blocked": "HL7 messages can't be sent",
         "hl7_silent": "An HL7 feed has fallen silent",
+        "backup_late": "There is no new backup",
+        "integrity": "Stored objects are damaged",
     }
 )
 QUIET: Final = timedelta(hours=1)

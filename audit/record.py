@@ -16,6 +16,7 @@ from audit.canonical import FIELDS
 from audit.kinds import RECORDING_STARTED, RECORDING_STOPPED, Action, EventKind, Outcome
 from audit.prepared import PreparedSql
 from audit.together import Together
+from telemetry.metrics import AUDIT_WRITE_FAILURES
 
 LONGEST_TEXT = 16_384
 # A trail that is locked, by maintenance for example, must not hold the threads that serve.
@@ -91,6 +92,7 @@ def failing_closed(events: int) -> Iterator[None]:
         yield
     except DatabaseError as error:
         outage.failed(events)
+        AUDIT_WRITE_FAILURES.inc()
         raise AuditUnavailable("the access trail can't be written") from error
     if outage.untold():
         transaction.on_commit(_tell_of_the_outage, robust=True)

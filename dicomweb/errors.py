@@ -10,7 +10,19 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpResponse
 from rest_framework import exceptions
 
-from archive.errors import ArchiveFull, ArchiveUnavailable, Conflict, InvalidQuery, NotFound, NotRenderable
+from access.retrying import retry_after
+from archive.errors import (
+    ArchiveDamaged,
+    ArchiveFull,
+    ArchiveUnavailable,
+    Conflict,
+    FeedPruned,
+    Held,
+    InvalidQuery,
+    NotFound,
+    NotRenderable,
+    Recalling,
+)
 from audit.record import AuditUnavailable
 from dicomweb.multipart import MediaTypeError, MultipartError
 from workitems.errors import Gone
@@ -71,6 +83,7 @@ class Problem:
 
 PROBLEMS: Mapping[type[Exception], Problem] = {
     Gone: Problem(410, "gone", "Gone"),
+    FeedPruned: Problem(410, "feed-pruned", "Gone"),
     NotFound: Problem(404, "not-found", "Not found"),
     NotRenderable: Problem(406, "no-picture", "There is no such representation of this instance"),
     NotAcceptable: Problem(406, "not-acceptable", "No acceptable representation"),
@@ -82,6 +95,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     InvalidPerformedStep: Problem(400, "invalid-performed-step", "No such performed procedure step can be"),
     # A row that a Delete took away between two look-ups of one request.
     ObjectDoesNotExist: Problem(404, "not-found", "Not found", told=False),
+    Held: Problem(409, "held", "Under legal hold"),
     Conflict: Problem(409, "conflict", "Conflict"),
     TooLarge: Problem(413, "too-large", "Too large"),
     RangeNotSatisfiable: Problem(416, "range-not-satisfiable", "No such range"),
@@ -90,6 +104,7 @@ PROBLEMS: Mapping[type[Exception], Problem] = {
     NoChannels: Problem(501, "not-implemented", "There are no channels here"),
     TooManyChannels: Problem(503, "too-many-channels", "Temporarily unavailable"),
     ArchiveFull: Problem(507, "archive-full", "No room"),
+    ArchiveDamaged: Problem(500, "object-damaged", "A stored object is damaged"),
     ArchiveUnavailable: Problem(503, "unavailable", "Temporarily unavailable"),
     AuditUnavailable: Problem(503, "audit-unavailable", "Temporarily unavailable"),
     OperationalError: Problem(503, "unavailable", "Temporarily unavailable", told=False),
@@ -113,7 +128,7 @@ def problem_response(problem: Problem, detail: str, **more: Any) -> HttpResponse
         body["detail"] = detail
     response = HttpResponse(orjson.dumps(body | more), status=problem.status, content_type="application/problem+json")
     if problem.status in (503, 507):
-        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+        response["Retry-After"] = retry_after()
     return response
 
 
@@ -125,6 +140,8 @@ def error_response(error: Exception) -> HttpResponse | None:
     response = problem_response(problem, str(getattr(error, "detail", error)) if problem.told else "")
     if isinstance(error, RangeNotSatisfiable):
         response["Content-Range"] = f"bytes */{error.length}"
+    if isinstance(error, Recalling):
+        response["Retry-After"] = str(error.seconds)
     if isinstance(error, NoUpgrade):
         response["Upgrade"], response["Connection"] = "websocket", "Upgrade"
         response["Sec-WebSocket-Version"] = "13"

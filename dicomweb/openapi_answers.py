@@ -7,7 +7,16 @@ from typing import Any, Final
 from django.db import OperationalError
 from rest_framework import exceptions
 
-from archive.errors import ArchiveFull, ArchiveUnavailable, Conflict, InvalidQuery, NotFound, NotRenderable
+from access.retrying import LEAST_SECONDS
+from archive.errors import (
+    ArchiveDamaged,
+    ArchiveFull,
+    ArchiveUnavailable,
+    Conflict,
+    InvalidQuery,
+    NotFound,
+    NotRenderable,
+)
 from audit.record import AuditUnavailable
 from dicomweb.bulkdata import RetrieveBulkData
 from dicomweb.bulkdata_sets import RetrieveBulkDataSet
@@ -17,7 +26,6 @@ from dicomweb.commitment import Commitment
 from dicomweb.delete import DeleteView
 from dicomweb.errors import (
     PROBLEMS,
-    RETRY_AFTER_SECONDS,
     BadRequest,
     BodyAborted,
     NoChannels,
@@ -76,7 +84,7 @@ class Answers:
 
 # Whoever asks, whatever for: the database and the trail may be away.
 _ANYWHERE: Final = (BadRequest, exceptions.NotAuthenticated, AuditUnavailable, OperationalError)
-_READING: Final = (exceptions.PermissionDenied, NotAcceptable, NotFound, ArchiveUnavailable)
+_READING: Final = (exceptions.PermissionDenied, NotAcceptable, NotFound, ArchiveDamaged, ArchiveUnavailable)
 _BODY: Final = (exceptions.PermissionDenied, BodyAborted, UnsupportedMediaType, TooLarge, ArchiveUnavailable)
 _PARTS: Final = ("Accept-Ranges", "ETag", "Last-Modified", "Vary")
 _TAGS: Final = (exceptions.PermissionDenied, NotAcceptable)
@@ -172,7 +180,7 @@ _FIELDS: Final[Mapping[str, tuple[str, Json]]] = {
     "Last-Modified": ("when the instance was stored", {"type": "string"}),
     "Location": ("of what was made, or of what tells how far it has come", {"type": "string"}),
     "Link": ("the next page (RFC 8288)", {"type": "string", "pattern": '^<.*>; rel="next"$'}),
-    "Retry-After": ("come again after so many seconds", {"type": "integer", "enum": [RETRY_AFTER_SECONDS]}),
+    "Retry-After": ("come again after so many seconds", {"type": "integer", "minimum": LEAST_SECONDS}),
     "Vary": ("header fields that the answer depends on", {"type": "string"}),
     "WWW-Authenticate": ("RFC 6750 3", {"type": "string", "pattern": "^Bearer "}),
     "Warning": ("299, what was asked for in vain (PS3.18 8.3.4)", {"type": "string", "pattern": "^299 "}),

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from access.authentication import principal_of
+from access.client_quota import check_client_quota
 from access.policy import may_store
 from access.roles import Permission
 from archive.errors import ArchiveFull, UnreadableObject
@@ -28,6 +29,7 @@ from dicomweb.media_types import choose
 from dicomweb.multipart import Limits, MediaTypeError, MultipartReader, Part, parse_content_type
 from dicomweb.store_answer import response_body, status_of
 from dicomweb.view import DicomwebView, dicomweb_root, json_response
+from telemetry.metrics import STOW_BYTES, STOW_INSTANCES
 
 READ = 1 << 20
 DICOM = "application/dicom"
@@ -54,6 +56,7 @@ class StoreView(DicomwebView):
         """Store every part; the answer says for each what became of it."""
         limits = settings.PACS.limits
         principal = principal_of(request)
+        check_client_quota(principal, settings.PACS.quota.clients)
 
         @cache
         def permitted(study_instance_uid: str, sop_class_uid: str) -> bool:
@@ -70,6 +73,7 @@ class StoreView(DicomwebView):
                     limits.store_batch_bytes,
                     limits.store_part_bytes,
                     limits.archive_bytes,
+                    settings.PACS.quota.sites,
                 ),
                 record=lambda batch: self._record_batch(request, batch),
             )
@@ -89,6 +93,9 @@ class StoreView(DicomwebView):
     def _record_batch(self, request: HttpRequest, batch: Sequence[Stored]) -> None:
         failures = Counter(f"{s.failure_reason:04X}" for s in batch if s.failure_reason is not None)
         kept = [s for s in batch if s.failure_reason is None]
+        STOW_INSTANCES.labels("stored").inc(len(kept))
+        STOW_INSTANCES.labels("failed").inc(len(batch) - len(kept))
+        STOW_BYTES.inc(sum(s.size for s in kept))
         self.record(
             request,
             study_uids=sorted({s.study_instance_uid for s in batch if s.study_instance_uid}),

@@ -23,6 +23,7 @@ from audit.kinds import EXPORT, Outcome
 from audit.record import NewAccessEvent, record
 from hl7.mllp_client import Answer
 from hl7.outbound_models import OPEN, DeliveryState, Destination, OutboundMessage
+from telemetry.metrics import HL7_OUT
 
 _log = logging.getLogger(__name__)
 # Table 0008 -> what follows. AE: its content will not heal. Whatever isn't here is no answer that anybody understands.
@@ -156,6 +157,7 @@ def _close(message: OutboundMessage, state: DeliveryState, *, error: str = "", a
         if not _write(message, list(DeliveryState) if state == DeliveryState.ACKED else OPEN):
             return
         record_delivery(message)
+    HL7_OUT.labels(message.destination.name, state.value).inc()
     if state == DeliveryState.DEAD:
         _log.warning("outbound message %s is dead: %s", message.pk, error)
 

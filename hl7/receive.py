@@ -14,6 +14,7 @@ import traceback
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b, sha256
+from time import perf_counter
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
@@ -21,8 +22,10 @@ from psycopg.errors import DeadlockDetected, LockNotAvailable, SerializationFail
 
 from archive.prepared_rows import insert, update
 from audit.prepared import PreparedSql
+from custody.modes.read_only import read_only
 from hl7.acknowledgement import Answers, answers
 from hl7.applying import apply, for_us
+from hl7.counting import count
 from hl7.effects import Effect
 from hl7.errors import Condition, Refused
 from hl7.header import Header, normal
@@ -32,6 +35,7 @@ from hl7.models import Hl7Interface, Hl7Message, MessageState
 from hl7.outbound import answer_later
 from hl7.profiles import Profile
 from hl7.trail import record_message
+from telemetry.at_work import working_on
 
 _log = logging.getLogger(__name__)
 LOCK_SECONDS: Final = 10
@@ -74,15 +78,21 @@ def receive(raw: bytes, peer: Peer) -> Answers:
 
     It never fails otherwise: what is our fault is AR with 206 or 207, and the sender may send the same again.
     """
+    began = perf_counter()
     message = normal(raw)
     header = Header.of(message)
+    if (mode := read_only()) is not None:
+        return answers(header, Refused(Condition.INTERNAL, None, mode.text), committed=False)
     try:
         kept = _keep(raw, message, header, peer)
     except DatabaseError:
         _log.error("a message could not be kept: the database is away")
         connection.close()
         return answers(header, _internal(), committed=False)
-    return process(kept, header, peer)
+    with working_on(f"hl7-{kept.pk}"):
+        given = process(kept, header, peer)
+    count(kept, header.type, given, perf_counter() - began)
+    return given
 
 
 def process(kept: Hl7Message, header: Header, peer: Peer) -> Answers:

@@ -14,9 +14,12 @@ from celery.signals import (
     worker_shutdown,
 )
 
+from pacs_project import broker_transport
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "pacs_project.settings")
 # Django's checks import every view, which no task needs; whoever migrates has made them.
 os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
+broker_transport.use()
 app = Celery("pacs_project")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

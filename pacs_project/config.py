@@ -4,6 +4,7 @@ import os
 import re
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import fields
 from functools import lru_cache
 from ipaddress import ip_network
@@ -24,23 +25,19 @@ from access.federation_settings import OidcConfig, TrustedIssuer, each_once
 from dicom.limits import Limits as DicomLimits
 from pacs_project.config_alerts import WebhookConfig
 from pacs_project.config_at_rest import AtRestConfig
+from pacs_project.config_backup import BackupConfig
+from pacs_project.config_copies import CopiesConfig, ScrubConfig
+from pacs_project.config_encryption import EncryptionConfig
 from pacs_project.config_hl7 import Hl7Config
 from pacs_project.config_hl7_out import Hl7OutConfig
+from pacs_project.config_metrics import MetricsConfig
+from pacs_project.config_retention import KeepConfig, QuotaConfig, RetentionConfig
+from pacs_project.config_s3 import S3Config
+from pacs_project.config_tiers import TiersConfig
 from pacs_project.config_workitems import WorkItemsConfig
 from pacs_project.config_worklist import WorklistConfig
 
 BASE = Path(__file__).resolve().parent.parent
-
-
-class S3Config(BaseModel):
-    """Where Part 10 objects go when ``PACS_OBJECT_STORE=s3``."""
-
-    endpoint_url: str = ""
-    bucket: str = "lightbox"
-    region: str = "us-east-1"
-    access_key_id: str = ""
-    secret_access_key: SecretStr = SecretStr("")
-    prefix: str = ""
 
 
 _OF_DICOM = DicomLimits()
@@ -151,6 +148,19 @@ class Config(BaseSettings):
     worker_niceness: int = Field(default=15, ge=0, le=19, description="how far tasks step back behind requests")
     object_store: Literal["file", "s3"] = "file"
     s3: S3Config = S3Config()
+    encryption: EncryptionConfig = EncryptionConfig()
+    tiers: TiersConfig = TiersConfig()
+    copies: CopiesConfig = CopiesConfig()
+    scrub: ScrubConfig = ScrubConfig()
+    store_when_down: Literal["refuse", "spool"] = Field(
+        default="refuse",
+        description="while S3 is away: refuse what is stored, or keep it on this machine's disk until S3 is back",
+    )
+    read_only_below_bytes: int = Field(
+        default=256 << 20,
+        ge=0,
+        description="with less free disk nothing is stored, until twice as much is free; 0: never",
+    )
     public_root: str = Field(default="http://127.0.0.1:8080", description="scheme and host as clients see them")
     allowed_hosts: list[str] = ["127.0.0.1", "localhost", "[::1]"]
     trusted_proxies: list[str] = []
@@ -183,12 +193,19 @@ class Config(BaseSettings):
     )
     time_zone: str = Field(default="", description="of studies that name none: IANA name or offset, such as +0100")
     debug: bool = False
+    log_format: Literal["plain", "json"] = Field(default="plain", description="json: one object a line, for machines")
+    log_requests: bool = Field(default=False, description="a line of the log for each request, without its address")
+    metrics: MetricsConfig = MetricsConfig()
     delete_grace_days: float = Field(default=7, ge=0, description="days in which a deletion can be taken back")
     commitment_reads_objects: bool = Field(
         default=False, description="storage commitment compares the SHA-256 of each object, not only its size"
     )
     limits: Limits = Limits()
+    retention: RetentionConfig = RetentionConfig()
+    quota: QuotaConfig = QuotaConfig()
+    keep: KeepConfig = KeepConfig()
     at_rest: AtRestConfig = AtRestConfig()
+    backup: BackupConfig = BackupConfig()
     hl7: Hl7Config = Hl7Config()
     worklist: WorklistConfig = WorklistConfig()
     hl7_out: Hl7OutConfig = Hl7OutConfig()
@@ -234,6 +251,10 @@ class Config(BaseSettings):
             self.viewer_dir = self.data / "viewer"
         if not self.secret_key.get_secret_value():
             self.secret_key = SecretStr(_kept_secret(self.data / "secrets" / "secret_key"))
+        if not self.metrics.token.get_secret_value() and (self.data / "secrets").is_dir():
+            # Only where there is a folder for it already: without a token nobody scrapes by one.
+            with suppress(OSError):
+                self.metrics.token = SecretStr(_kept_secret(self.data / "secrets" / "metrics_token"))
         self.public_root = self.public_root.rstrip("/")
         return self
 

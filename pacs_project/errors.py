@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from rest_framework.views import exception_handler
 
+from access.retrying import retry_after
 from archive.errors import ArchiveUnavailable
 from archive.object_store.errors import ObjectStoreUnavailable
 from audit.record import AuditUnavailable
@@ -71,7 +72,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
         if isinstance(error, kind):
             _log.error("%s: %s", kind.__name__, detail)
             response = answer(request, 503, detail)
-            response["Retry-After"] = str(RETRY_SECONDS)
+            response["Retry-After"] = retry_after()
             return response
     return answer(request, 500, f"the request id is {getattr(request, 'request_id', 'unknown')}")
 

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from access.answer_fields import add_missing, pairs, replace, vary
+from telemetry import at_work
 
 _FROM_ELSEWHERE: Final = re.compile(settings.CORS_URLS_REGEX)
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -48,6 +49,7 @@ class RequestContext:
         offered = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = offered if REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
         request.request_id = request_id  # type: ignore[attr-defined]
+        at_work.request_id.set(request_id)
         request.client_address = client_address(  # type: ignore[attr-defined]
             request.META.get("REMOTE_ADDR", ""),
             request.META.get("HTTP_X_FORWARDED_FOR", ""),

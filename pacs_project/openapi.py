@@ -15,11 +15,12 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _CLIENT: Final[Json] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
 _STATES: Final[Json] = {
     "type": "object",
-    "required": ["database", "object_store", "broker", "trail", "sealing"],
+    "required": ["database", "object_store", "broker", "trail", "sealing", "mode"],
     "properties": {
         name: {"type": "string", "enum": ["ok", "failing"]}
         for name in ("database", "object_store", "broker", "trail", "sealing")
-    },
+    }
+    | {"mode": {"type": "string", "enum": ["normal", "read-only"]}},
     "additionalProperties": False,
 }
 

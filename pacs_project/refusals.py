@@ -7,6 +7,9 @@ from typing import Final
 import orjson
 from gunicorn.http import errors
 
+from access.retrying import retry_after
+from telemetry.metrics import HTTP_REQUESTS
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -23,6 +26,7 @@ REFUSALS: Final[Mapping[int, Refusal]] = {
     413: Refusal("Content Too Large", "too-large"),
     414: Refusal("URI Too Long", "uri-too-long"),
     417: Refusal("Expectation Failed", "expectation-failed"),
+    429: Refusal("Too Many Requests", "too-many-requests"),
     431: Refusal("Request Header Fields Too Large", "header-too-large"),
     500: Refusal("Internal Server Error", "internal-error"),
     501: Refusal("Not Implemented", "not-implemented"),
@@ -45,8 +49,9 @@ _STATUSES: Final[Mapping[type[BaseException], int]] = {
 def refusal(status: int) -> bytes:
     """The whole answer; the connection ends with it."""
     told = REFUSALS[status]
+    HTTP_REQUESTS.labels("refused", "other", str(status)).inc()
     body = orjson.dumps({"type": "about:blank", "title": told.title, "status": status, "code": told.code})
-    retry = "Retry-After: 5\r\n" if status == 503 else ""
+    retry = f"Retry-After: {retry_after()}\r\n" if status in (429, 503) else ""
     head = f"HTTP/1.1 {status} {told.title}\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
     return f"{head}{retry}Content-Length: {len(body)}\r\n\r\n".encode() + body
 

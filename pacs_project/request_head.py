@@ -4,10 +4,12 @@ Only for deciding who waits where: gunicorn's parser reads the same bytes again 
 """
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 HEAD_LIMIT = 32 * 1024
 _DECIDING = re.compile(rb"(?is)\r\n(transfer-encoding|content-length|expect):(.*?)(?=\r\n|\Z)")
+# Who asks, as far as the head says so.
+_CLIENT = re.compile(rb"(?i)\r\n(?:authorization|cookie):([^\r\n]*)")
 _EXPECT = re.compile(rb"(?im)^expect:[^\r\n]*\r\n")
 
 
@@ -19,13 +21,15 @@ class HeadTooLarge(Exception):
 class RequestHead:
     """``size`` bytes of head; a body of ``length`` bytes, None if it is chunked.
 
-    ``asks_first``: the client sends the body only after ``100 Continue`` (RFC 9110 10.1.1).
+    ``asks_first``: the client sends the body only after ``100 Continue`` (RFC 9110 10.1.1). ``client`` are the
+    credentials as they came, "" without any: equal ones are of one client, and nothing more is known of them here.
     """
 
     path: bytes
     length: int | None
     asks_first: bool
     size: int
+    client: bytes = field(default=b"", repr=False, compare=False)
 
 
 def parse_head(data: bytes | bytearray) -> RequestHead | None:
@@ -37,12 +41,14 @@ def parse_head(data: bytes | bytearray) -> RequestHead | None:
             raise HeadTooLarge
         return None
     head = bytes(data[start:end])
+    who = _CLIENT.search(head)
     fields = {found[1].lower(): found[2].strip() for found in _DECIDING.finditer(head)}
     return RequestHead(
         path=_path(head.partition(b"\r\n")[0]),
         length=None if b"transfer-encoding" in fields else _length(fields.get(b"content-length", b"")),
         asks_first=fields.get(b"expect", b"").lower() == b"100-continue",
         size=end + 4,
+        client=who[1] if who else b"",
     )
 
 

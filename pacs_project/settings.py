@@ -4,8 +4,11 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pacs_project.config import BASE, config
+from telemetry.shared_values import keep_in
 
 PACS = config()
+# Before anything is counted.
+keep_in(PACS.metrics.folder or PACS.data / "metrics")
 
 SECRET_KEY = PACS.secret_key.get_secret_value()
 DEBUG = PACS.debug
@@ -43,12 +46,19 @@ INSTALLED_APPS = [
     "technologist",
     "reports",
     "hl7",
+    "custody.backups",
+    "custody.facts",
+    "custody.integrity",
+    "custody.modes",
+    "custody.retention",
+    "custody.tiers",
     "pacs_project",
 ]
 
 MIDDLEWARE = [
     "pacs_project.middleware.RequestContext",
     "pacs_project.middleware.Cors",
+    "pacs_project.read_only.ReadOnlyMode",
     "access.link_door.ShareMount",
     "dicomweb.door.DicomwebDoor",
     # What follows is for pages and forms.
@@ -96,7 +106,12 @@ def database(url: str) -> dict[str, Any]:
         "OPTIONS": {
             **{key: value for key, value in query.items() if key not in ("user", "password", "host", "port")},
             "options": f"-c statement_timeout={PACS.limits.statement_seconds * 1000}",
-            "connect_timeout": 10,
+            "connect_timeout": 5,
+            # A host that has gone without a word; what else never answers is seen by pacs_project.postgresql.watch.
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
         },
     }
 
@@ -124,6 +139,8 @@ RELAY_THREADS = [
     "workitems.watch.WorkItemWatch",
     "hl7.sender.Deliveries",
     "hl7.watch.Hl7Watch",
+    "custody.backups.watch.BackupWatch",
+    "custody.integrity.background.ScrubWatch",
     "audit.activity.RelayRun",
 ]
 
@@ -272,10 +289,8 @@ CORS_PREFLIGHT_MAX_AGE = 600
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {
-        "plain": {"()": "pacs_project.logs.WithoutValues", "format": "%(asctime)s %(levelname)s %(name)s %(message)s"}
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "formatters": {"chosen": {"()": "pacs_project.logs.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "chosen"}},
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         # Django's own handlers would write tracebacks with their values.

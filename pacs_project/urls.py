@@ -7,12 +7,15 @@ from access.discovery import authorization_server, smart_configuration
 from access.middleware import open_to_all
 from access.tokens import Introspect, Revoke, Token
 from dicomweb.urls import often_first
+from pacs_project.metrics_view import metrics
 from portal import consent
 from portal.api import Docs, WhoAmI
 from portal.emergency_api import EmergencyAccesses, OneEmergencyAccess
 from portal.health import livez, readyz
 from portal.quality_api import QualityFindings
+from portal.recall_api import Recalls
 from portal.reports_api import Attached, Document, OneReport, OneVersion, Reports, ReportsOfStudy
+from portal.status import status
 
 handler400 = "pacs_project.errors.bad_request"
 handler403 = "pacs_project.errors.forbidden"
@@ -46,6 +49,7 @@ urlpatterns = [
     path("api/emergency-access", EmergencyAccesses.as_view(), name="api-emergencies"),
     path("api/emergency-access/<uuid:access>", OneEmergencyAccess.as_view(), name="api-emergency"),
     path("api/quality/findings", QualityFindings.as_view(), name="api-quality-findings"),
+    path("api/studies/<str:study>/recall", Recalls.as_view(), name="api-recall"),
     path("api/reports", Reports.as_view(), name="api-reports"),
     path("api/studies/<str:study>/reports", ReportsOfStudy.as_view(), name="api-study-reports"),
     path("api/reports/<int:report>", OneReport.as_view(), name="api-report"),
@@ -56,6 +60,8 @@ urlpatterns = [
         Attached.as_view(),
         name="api-report-attachment",
     ),
+    path("metrics", metrics, name="metrics"),
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),
+    path("status", status, name="status"),
 ]

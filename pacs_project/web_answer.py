@@ -6,12 +6,16 @@ log, in which addresses would stand, are left out.
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.message import TOKEN_RE
 from gunicorn.workers.gthread import ThreadWorker
+
+# Under this name the application leaves whom to tell that an answer has gone: called with its status line and the bytes
+# of its body, whether they arrived or not.
+FINISHED: Final = "lightbox.finished"
 
 
 class Answer(wsgi.Response):  # type: ignore[misc]
@@ -61,4 +65,7 @@ class AnsweringWorker(ThreadWorker):  # type: ignore[misc]
                 util.close_graceful(conn.sock)
                 raise StopIteration from None
             raise
+        finally:
+            if (finished := environ.get(FINISHED)) is not None:
+                finished(answer.status, answer.sent)
         return not answer.should_close()

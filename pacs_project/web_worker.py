@@ -1,10 +1,10 @@
 """gunicorn's threaded worker for clients that can't be trusted to be quick.
 
 Its own gives a thread to a connection at the first byte and lets it wait without end: 32 sockets with half a request
-line stop everything. Here the event loop reads heads and small bodies, and a thread gets what is whole. Of what threads
-must wait for themselves, large bodies hold at most ``BODIES`` of them, and a client that doesn't read its answer loses
-its thread as soon as others wait for one. ``/livez`` has a thread of its own. A connection that has become another
-protocol's (101) leaves for good, and whoever waits on it costs no thread here.
+line stop everything. Here the event loop reads heads and small bodies, and a thread gets what is whole. Which of them,
+``admission`` decides; of what threads must wait for themselves, large bodies hold some of them, and a client that
+doesn't read its answer loses its thread as soon as others wait for one. ``/livez`` has a thread of its own. A
+connection that has become another protocol's (101) leaves for good, and whoever waits on it costs no thread here.
 """
 
 import errno
@@ -19,6 +19,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER
 
+from pacs_project.admission import Admission, ticket
 from pacs_project.client_socket import ClientSocket
 from pacs_project.refusals import refusal, status_of
 from pacs_project.request_head import HeadTooLarge, parse_head, without_expectation
@@ -28,10 +29,8 @@ from pacs_project.web_connection import Connection
 # Seconds for a head and a body of at most SMALL_BODY together. Forms and token requests are such bodies.
 WHOLE_SECONDS = 10.0
 SMALL_BODY = 64 * 1024
-# Larger ones exist below this path only, and each waits for one of so many threads of a process, but not for long.
+# Larger ones exist below this path only.
 LARGE_BODIES_AT = re.compile(rb"(/share/[0-9a-f-]{36})?/dicom-web/")
-BODIES = 12
-BODY_QUEUE_SECONDS = 10.0
 # A request that has waited so long for a thread may have that of a client that has been stuck so long.
 WAITED = 0.2
 STUCK = 0.5
@@ -56,8 +55,7 @@ class WebWorker(AnsweringWorker):
         # All but `running` belong to the event loop. Dictionaries for their order: the oldest comes first.
         self.unfinished: dict[Connection, None] = {}
         self.lingering: dict[Connection, None] = {}
-        self.body_queue: dict[Connection, None] = {}
-        self.bodies: set[Connection] = set()
+        self.admission = Admission(self.cfg.threads)
         self.queued: dict[Connection, None] = {}
         self.running: set[Connection] = set()
         self.notified_at = self.looked_at = 0.0
@@ -149,28 +147,27 @@ class WebWorker(AnsweringWorker):
         self._unwatch(conn, self.unfinished)
         if not LARGE_BODIES_AT.match(head.path):
             return self._refuse(conn, 411 if head.length is None else 413)
-        if len(self.bodies) < BODIES:
-            self.bodies.add(conn)
-            return self._hand_over(conn)
-        conn.deadline = time.monotonic() + BODY_QUEUE_SECONDS
-        self.body_queue[conn] = None
-        return None
+        return self._hand_over(conn, large=True)
 
     # --- threads
 
-    def _hand_over(self, conn: Connection) -> None:
+    def _hand_over(self, conn: Connection, *, large: bool = False) -> None:
+        """Give a whole request, or one with a ``large`` body, to a thread, or let it wait for one."""
         conn.parser.unreader.unread(bytes(conn.data))
         conn.data.clear()
-        self.enqueue_req(conn)
+        conn.large = large
+        conn.queued_at = time.monotonic()
+        if conn.head is None or conn.head.path == b"/livez":
+            self._run_in(self.spare, conn)
+        elif self.admission.enter(conn, ticket(conn.head, conn.peer, large=large), conn.queued_at):
+            self.enqueue_req(conn)
 
     def enqueue_req(self, conn: Connection) -> None:
         """Give the connection to a thread."""
-        pool = self.tpool
-        if conn.head is not None and conn.head.path == b"/livez":
-            pool = self.spare
-        else:
-            conn.queued_at = time.monotonic()
-            self.queued[conn] = None
+        self.queued[conn] = None
+        self._run_in(self.tpool, conn)
+
+    def _run_in(self, pool: ThreadPoolExecutor, conn: Connection) -> None:
         future = pool.submit(self.handle, conn)
         future.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, conn, done))
 
@@ -189,8 +186,8 @@ class WebWorker(AnsweringWorker):
 
     def _goes_on(self, conn: Connection) -> bool:
         """Whether the next request is there, whole, before anybody else wants this thread: all else is the loop's."""
-        ends = not self.alive or conn in self.bodies or conn.sock.successor is not None
-        return not ends and not self.queued and conn.next_comes_soon()
+        ends = not self.alive or conn.large or conn.sock.successor is not None
+        return not ends and not self.queued and not self.admission.waiting and conn.next_comes_soon()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
         """Answer what gunicorn can't read; its own answer is a page that repeats what was sent."""
@@ -211,9 +208,8 @@ class WebWorker(AnsweringWorker):
         """Keep the connection or close it, without ever waiting for the client."""
         self.queued.pop(conn, None)
         self.running.discard(conn)
-        if conn in self.bodies:
-            self.bodies.discard(conn)
-            self._next_body()
+        for following in self.admission.leave(conn):
+            self.enqueue_req(following)
         keep = not fs.cancelled() and fs.exception() is None and fs.result() is True
         if conn.sock.aborted or not keep:
             self._linger(conn)
@@ -232,13 +228,6 @@ class WebWorker(AnsweringWorker):
         self.keepalived_conns.append(conn)
         self.poller.register(conn.sock, EVENT_READ, partial(self.on_client_socket_readable, conn))
 
-    def _next_body(self) -> None:
-        conn = next(iter(self.body_queue), None)
-        if conn is not None:
-            del self.body_queue[conn]
-            self.bodies.add(conn)
-            self._hand_over(conn)
-
     # --- time
 
     def notify(self) -> None:
@@ -250,7 +239,7 @@ class WebWorker(AnsweringWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """As gunicorn's, more often while somebody waits."""
-        somebody = self.unfinished or self.lingering or self.body_queue or self.queued
+        somebody = self.unfinished or self.lingering or self.queued or self.admission.waiting
         super().wait_for_and_dispatch_events(min(timeout, TICK) if somebody else timeout)
 
     def murder_pending(self) -> None:
@@ -269,10 +258,10 @@ class WebWorker(AnsweringWorker):
         for conn in _over(self.lingering, now):
             self._unwatch(conn, self.lingering)
             self._drop(conn)
-        for conn in _over(self.body_queue, now):
-            del self.body_queue[conn]
-            self._refuse(conn, 503)
+        for conn, status in self.admission.late(now):
+            self._refuse(conn, status)
         wanting = sum(now - conn.queued_at > WAITED for conn in list(self.queued))
+        wanting += self.admission.wanting(now, WAITED)
         if wanting:
             stuck = sorted(((conn.sock.held_up(now), conn) for conn in list(self.running)), key=lambda it: -it[0])
             for seconds, conn in stuck[:wanting]:

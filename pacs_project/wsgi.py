@@ -19,14 +19,17 @@ class Application(WSGIHandler):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> HttpResponseBase:
         """Answer one request. The fields of an answer are given as they are kept, not looked up one by one."""
+        observed.begin()
         signals.request_started.send(sender=self.__class__, environ=environ)
-        response = self.get_response(self.request_class(environ))
+        request = self.request_class(environ)
+        response = self.get_response(request)
         response._handler_class = self.__class__  # type: ignore[attr-defined]
         cookies = (("Set-Cookie", each.output(header="")) for each in response.cookies.values())
         status = f"{response.status_code} {response.reason_phrase}"
         if (successor := getattr(response, "successor", None)) is not None:
             environ["gunicorn.socket"].successor = successor
-        start_response(status, [*response.headers._store.values(), *cookies])
+        times = observed.described(environ, request, response)
+        start_response(status, [*response.headers._store.values(), *cookies, *times])
         return response
 
 
@@ -35,4 +38,7 @@ django.setup(set_prefix=False)
 signals.request_started.disconnect(reset_queries)
 signals.request_finished.disconnect(cache.close_caches)
 signals.request_finished.disconnect(reset_urlconf)
+# It needs the settings.
+from pacs_project import observed  # noqa: E402
+
 application = Application()

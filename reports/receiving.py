@@ -16,6 +16,7 @@ from reports.facts import ReportFacts
 from reports.finding import known, number_of, order_of
 from reports.models import Report, ReportAttachment, ReportStatus, ReportVersion
 from reports.states import MOVES, SIGNED, STATUSES, follows, moved
+from telemetry.metrics import REPORTS
 from worklist.models import Order, OrderStatus
 from worklist.order_messages import EntityIdentifier
 from worklist.persons import person_of
@@ -79,6 +80,7 @@ def apply(patient: int, facts: ReportFacts, moment: Moment) -> ReportApplied:
     moved(report, before, moment)
     if report.order is not None:
         tell_order(report, report.order, moment)
+    REPORTS.labels(str(status).lower()).inc()
     version_kept.send(sender=Report, report=report, version=version, moment=moment)
     return ReportApplied(report.pk, status, report.current, order=report.order_id)
 

@@ -19,15 +19,23 @@ Lightbox, a DICOMweb-first PACS.
   ./pacs import PATH...    bring in DICOM files, folders and zips
   ./pacs selftest URL      which clauses of DICOMweb a server meets; any server
          --token T | --user NAME   --clean --json
-  ./pacs doctor            find out what is wrong
+  ./pacs doctor            find out what is wrong, why it matters, and what to do   --json --settings
+  ./pacs backup [TO]       encrypted copies of database, secrets and objects, in a folder or s3://bucket/prefix
+  ./pacs backups [AT]      which there are, and why they are kept   --prune --dry-run
+  ./pacs verify FROM       read a backup to the last byte and restore it into a throw-away database
+  ./pacs restore FROM      into an empty installation   --backup NAME --database-only --skip-damaged
   ./pacs audit verify      has anybody altered the access trail
          proof SEQUENCE | key | seal | partitions
+  ./pacs scrub             read what is stored again and compare it   --study UID --dry-run --status --json
   ./pacs transcode         write what came uncompressed a second time, compressed without loss
          --dry-run | --status | --all | --study UID | --verify | --pause | --resume
+  ./pacs rebuild           make the index anew from the object store alone
+         --resume | --add-missing | --dry-run | --accept   --processes N
   ./pacs bench             how fast it is, beside other servers; on throw-away installations
          --orthanc --target NAME=URL[,TOKEN] --phases A,B --quick --out FILE.json
   ./pacs manage WORDS...   a management command of the product (manage help lists them)
   ./pacs test [WORDS...]   run the tests against real services; WORDS go to pytest
+         --faults          the long form of the fault scripts in tests/faults
   ./pacs lint              style, types, import directions, scripts
 
 The data lie in var/, or where PACS_DATA says. PACS_DATABASE_URL and PACS_REDIS_URL name servers of yours.
@@ -87,8 +95,35 @@ def _status(words: list[str]) -> int:
 def _doctor(words: list[str]) -> int:
     from standalone.doctor import doctor
 
-    _bare("doctor", words)
-    return doctor(layout())
+    parser = argparse.ArgumentParser(prog="./pacs doctor", description="What is wrong, why it matters, what to do.")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--settings", action="store_true", help="also what the product is set to, without secrets")
+    asked = parser.parse_args(words)
+    return doctor(layout(), as_json=asked.json, settings=asked.settings)
+
+
+def _backup(words: list[str]) -> int:
+    from standalone.backups import command
+
+    return command(layout(), "backup", words)
+
+
+def _backups(words: list[str]) -> int:
+    from standalone.backups import command
+
+    return command(layout(), "backups", words)
+
+
+def _restore(words: list[str]) -> int:
+    from standalone.backups import command
+
+    return command(layout(), "restore", words)
+
+
+def _verify(words: list[str]) -> int:
+    from standalone.backups import verify
+
+    return verify(layout(), words)
 
 
 def _import(words: list[str]) -> int:
@@ -114,10 +149,22 @@ def _audit(words: list[str]) -> int:
     return manage(layout(), [f"audit_{options.what}", *rest, *words[1:]])
 
 
+def _scrub(words: list[str]) -> int:
+    from standalone.commands import manage
+
+    return manage(layout(), ["scrub", *words])
+
+
 def _transcode(words: list[str]) -> int:
     from standalone.commands import manage
 
     return manage(layout(), ["transcode", *words])
+
+
+def _rebuild(words: list[str]) -> int:
+    from standalone.commands import manage
+
+    return manage(layout(), ["rebuild", *words])
 
 
 def _bench(words: list[str]) -> int:
@@ -154,11 +201,17 @@ COMMANDS = {
     "stop": _stop,
     "status": _status,
     "doctor": _doctor,
+    "backup": _backup,
+    "backups": _backups,
+    "restore": _restore,
+    "verify": _verify,
     "import": _import,
     "selftest": _selftest,
     "audit": _audit,
     "bench": _bench,
+    "scrub": _scrub,
     "transcode": _transcode,
+    "rebuild": _rebuild,
     "manage": _manage,
     "test": _test,
     "lint": _lint,

@@ -1,4 +1,4 @@
-"""`./pacs doctor`: what is fine, what is not, and what to do about it, in plain words."""
+"""`./pacs doctor`: what is fine, what is not, why it matters and what to do about it, in plain words."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from standalone import ports
 from standalone.backing import check_database, check_queue
+from standalone.diagnoses import known, of_backups, of_clock, of_database, of_disk, of_figures, of_trail
 from standalone.errors import StandaloneError
+from standalone.findings import Finding, as_json
 from standalone.layout import PROJECT, Layout
 from standalone.running import Running, started_at
 from standalone.services.postgres_binaries import choose
@@ -22,46 +23,58 @@ from standalone.status import inspect, running
 
 DISK_LOW = 2 << 30
 DEFAULT_PORT = 8080
-SEALING_LATE = 600
 SHOWN_CRASHES = 5
+Section = tuple[str, Callable[[], Iterator[Finding]]]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """`good` None: nothing to judge, only to know."""
-
-    good: bool | None
-    text: str
-
-
-def doctor(layout: Layout) -> int:
-    """Print every finding; exit code 1 if one is bad."""
-    note = running(layout)
+def doctor(layout: Layout, *, as_json: bool = False, settings: bool = False) -> int:
+    """Print every finding, with ``settings`` also what the product is set to; exit code 1 if one is bad."""
+    sections = _sections(layout, running(layout), settings=settings)
+    if as_json:
+        return _machine(sections)
     bad = 0
-    for finding in _findings(layout, note):
-        bad += finding.good is False
-        print({True: "  ok    ", False: "  BAD   ", None: "  note  "}[finding.good] + finding.text, flush=True)
-    print(f"\n{bad} to put right." if bad else "\nNothing to put right.")
+    for title, looked in sections:
+        print(f"\n{title}", flush=True)
+        for finding in looked():
+            bad += finding.good is False
+            print("\n".join(finding.lines()), flush=True)
+    thing = "thing" if bad == 1 else "things"
+    print(f"\n{bad} {thing} to put right; each line with > says how." if bad else "\nNothing to put right.")
     return 1 if bad else 0
 
 
-def _findings(layout: Layout, note: Running | None) -> Iterator[Finding]:
+def _machine(sections: list[Section]) -> int:
+    found = [finding for _, looked in sections for finding in looked()]
+    print(as_json(found))
+    return 1 if any(each.good is False for each in found) else 0
+
+
+def _sections(layout: Layout, note: Running | None, *, settings: bool) -> list[Section]:
+    machine: Section = ("This machine", lambda: _of_machine(layout))
+    if note is None:
+        return [machine, ("Services", lambda: _stopped(layout))]
+    answers = _Answers(note, settings=settings)
+    shown: list[Section] = [("Settings", answers.settings)] if settings else []
+    return [
+        machine,
+        ("Services", lambda: _services(note)),
+        ("What is stored", answers.stored),
+        ("Work and interfaces", answers.work),
+        ("Access trail", answers.trail),
+        *shown,
+    ]
+
+
+def _of_machine(layout: Layout) -> Iterator[Finding]:
     yield _python()
     yield from _requirements()
     yield _disk(layout)
-    yield _permissions(layout)
-    if note is None:
-        yield from _stopped(layout)
-    else:
-        yield from _children(note)
-        yield _ask("database", lambda: check_database(note.environment))
-        yield _ask("queue", lambda: check_queue(note.environment))
-        yield from _product(note)
+    yield from _permissions(layout)
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    return Finding(sys.version_info >= (3, 11), f"Python {version} ({sys.executable})")
+    text = f"Python {platform.python_version()} ({sys.executable})"
+    return Finding(sys.version_info >= (3, 11), text, "Older ones can't run Lightbox.", "install Python 3.11 or newer")
 
 
 def _requirements() -> Iterator[Finding]:
@@ -69,30 +82,41 @@ def _requirements() -> Iterator[Finding]:
         stamp = Path(sys.prefix) / f".{name}"
         if stamp.exists():
             same = stamp.read_bytes() == (PROJECT / name).read_bytes()
-            yield Finding(same, f"{name} is installed" if same else f"{name} has changed; the next ./pacs installs it")
+            text = f"{name} is installed" if same else f"{name} has changed since it was installed"
+            yield Finding(same, text, "The program may want what isn't there.", "./pacs stop; ./pacs up")
 
 
 def _disk(layout: Layout) -> Finding:
     folder = next(each for each in (layout.data, *layout.data.parents) if each.exists())
     free = shutil.disk_usage(folder).free
     text = f"{free / (1 << 30):.1f} GiB free for {layout.data}"
-    return Finding(free > DISK_LOW, text if free > DISK_LOW else f"{text}: too little, studies will be refused")
+    why = "With a full disk studies are refused, and the database stops."
+    return Finding(free > DISK_LOW, text, why, f"make room on that disk, or set PACS_DATA\ndf -h {folder}")
 
 
-def _permissions(layout: Layout) -> Finding:
-    if not layout.data.exists():
-        return Finding(None, f"{layout.data} does not exist yet; `./pacs up` makes it")
-    if not os.access(layout.data, os.R_OK | os.W_OK | os.X_OK):
-        return Finding(
-            False, f"{layout.data} is not writable for you (user id {os.geteuid()}); set PACS_DATA or the owner"
-        )
-    if layout.secrets.exists() and layout.secrets.stat().st_mode & 0o077:
-        return Finding(False, f"{layout.secrets} is open to others; run: chmod 700 {layout.secrets}")
-    return Finding(True, f"{layout.data} is writable and its secrets are closed to others")
+def _permissions(layout: Layout) -> Iterator[Finding]:
+    data, secrets = layout.data, layout.secrets
+    if not data.exists():
+        yield Finding(None, f"{data} does not exist yet", "", "./pacs up      (makes it)")
+    elif not os.access(data, os.R_OK | os.W_OK | os.X_OK):
+        text = f"{data} is not writable for you (user id {os.geteuid()})"
+        yield Finding(False, text, "Lightbox keeps everything there.", f"sudo chown -R {os.geteuid()} {data}")
+    else:
+        yield Finding(True, f"{data} is writable")
+        opened = [path for path in (secrets, *_files(secrets)) if path.exists() and path.stat().st_mode & 0o077]
+        for path in opened:
+            why = "Whoever has these keys can sign in as anybody, or forge the trail."
+            yield Finding(False, f"{path} is open to other users", why, f"chmod go= {path}")
+        if not opened:
+            yield Finding(True, "its secrets are closed to other users")
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() and os.access(folder, os.R_OK | os.X_OK) else []
 
 
 def _stopped(layout: Layout) -> Iterator[Finding]:
-    yield Finding(None, "Lightbox is not running, so its services are not asked; `./pacs up` starts it")
+    yield Finding(None, "Lightbox is not running, so it can't be asked how it is", "", "./pacs up")
     if os.environ.get("PACS_DATABASE_URL"):
         yield _ask("the database in PACS_DATABASE_URL", lambda: check_database(os.environ))
     else:
@@ -112,50 +136,71 @@ def _startable(name: str, where: Callable[[], Path]) -> Finding:
     try:
         return Finding(True, f"{name} would be started from {where()}")
     except StandaloneError as error:
-        return Finding(False, str(error))
+        return Finding(False, str(error), f"Nothing works without {name}.", "./pacs up      (says more)")
 
 
-def _children(note: Running) -> Iterator[Finding]:
+def _services(note: Running) -> Iterator[Finding]:
     yield Finding(True, f"the launcher runs as process {note.pid}, address {note.address or 'none'}")
     for child in note.children:
         alive = started_at(child.pid) == child.started
-        yield Finding(alive, f"{child.name} {'runs as' if alive else 'is gone; it was'} process {child.pid}")
+        text = f"{child.name} runs as process {child.pid}" if alive else f"{child.name} is gone (it was {child.pid})"
+        why = "The launcher starts it again a few times; if it still isn't there, its log says why."
+        yield Finding(alive, text, why, f"tail {Path(note.environment['PACS_DATA']) / 'logs' / child.name}.log")
+    yield _ask("the database", lambda: check_database(note.environment))
+    yield _ask("the queue", lambda: check_queue(note.environment))
 
 
 def _ask(name: str, check: Callable[[], None]) -> Finding:
     try:
         check()
     except StandaloneError as error:
-        return Finding(False, str(error))
+        return Finding(False, str(error), f"Without {name} little or nothing works.", "./pacs status")
     return Finding(True, f"{name} answers")
 
 
-def _product(note: Running) -> Iterator[Finding]:
-    found = inspect(note.environment, "migrations", "object_store", "studies", "trail", "crashes", "configuration")
-    for name, answer in found.items():
-        if "error" in answer:
-            yield Finding(False, f"{name.replace('_', ' ')}: {answer['error']}")
-    pending = found["migrations"].get("pending")
-    if pending is not None:
-        yield Finding(pending == 0, f"{pending} migrations to apply" + ("; restart Lightbox" if pending else ""))
-    if "kind" in found["object_store"]:
-        yield Finding(True, f"object store ({found['object_store']['kind']}) can be written and read")
-    if "studies" in found["studies"]:
-        yield Finding(None, f"{found['studies']['studies']} studies in the archive")
-    if "sealed" in found["trail"]:
-        yield _trail(**found["trail"])
-    for application, started in found["crashes"].get("crashes", [])[-SHOWN_CRASHES:]:
-        yield Finding(None, f"the {application} started at {started} never stopped in order: it crashed or was killed")
-    for key, value in found["configuration"].get("configuration", {}).items():
-        yield Finding(None, f"{key} = {json.dumps(value)}")
+class _Answers:
+    """What a running installation says of itself: asked once, in a process of its own."""
 
+    CHECKS = ("migrations", "object_store", "studies", "trail", "crashes", "backups", "figures", "database", "disk")
 
-def _trail(sealed: int, signed: int, unsealed_seconds: float, unsigned_seconds: float) -> Finding:
-    text = f"{sealed} events of the access trail are sealed, {signed} of them under a signed checkpoint"
-    if signed > sealed:
-        return Finding(False, f"{text}: some are gone; run: ./pacs audit verify")
-    if max(unsealed_seconds, unsigned_seconds) > SEALING_LATE:
-        return Finding(
-            False, f"{text}; others have waited for more than {SEALING_LATE // 60} minutes, see the relay's log"
-        )
-    return Finding(True, text)
+    def __init__(self, note: Running, *, settings: bool) -> None:
+        checks = (*self.CHECKS, "configuration") if settings else self.CHECKS
+        self.found = inspect(note.environment, *checks)
+
+    def stored(self) -> Iterator[Finding]:
+        """Tables, objects, backups, PostgreSQL."""
+        for name, answer in self.found.items():
+            if "error" in answer:
+                text = f"{name.replace('_', ' ')}: {answer['error']}"
+                yield Finding(False, text, "It can't be judged.", "./pacs status")
+        pending = known(self.found, "migrations").get("pending")
+        if pending is not None:
+            text = f"{pending} changes of the tables are still to be made" if pending else "the tables are up to date"
+            yield Finding(not pending, text, "The program expects newer tables.", "./pacs stop; ./pacs up")
+        if kind := known(self.found, "object_store").get("kind"):
+            yield Finding(True, f"the object store ({kind}) can be written and read")
+        if (studies := known(self.found, "studies").get("studies")) is not None:
+            yield Finding(None, f"{studies} {'study' if studies == 1 else 'studies'} in the archive")
+        if disk := known(self.found, "disk"):
+            yield of_disk(**disk)
+        if backups := known(self.found, "backups"):
+            yield of_backups(**backups)
+        if database := known(self.found, "database"):
+            yield from of_database(database["settings"])
+            yield of_clock(database["clock"])
+
+    def work(self) -> Iterator[Finding]:
+        """Tasks, messages, findings, alerts; and what crashed."""
+        yield from of_figures(known(self.found, "figures"))
+        for application, started in known(self.found, "crashes").get("crashes", [])[-SHOWN_CRASHES:]:
+            yield Finding(None, f"the {application} started at {started} never stopped in order: crashed, or killed")
+
+    def trail(self) -> Iterator[Finding]:
+        """Sealed and signed."""
+        if state := known(self.found, "trail"):
+            yield of_trail(**state)
+
+    def settings(self) -> Iterator[Finding]:
+        """Each setting; secrets only as set or not set."""
+        for key, value in known(self.found, "configuration").get("configuration", {}).items():
+            yield Finding(None, f"{key} = {json.dumps(value)}")

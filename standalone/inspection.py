@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -43,6 +44,52 @@ def trail() -> Answer:
     return state
 
 
+def backups() -> Answer:
+    from django.utils.module_loading import import_string
+
+    state: Answer = import_string("custody.backups.state.told")()
+    return state
+
+
+def figures() -> Answer:
+    """What a scrape would show: name -> label -> figure."""
+    from django.utils.module_loading import import_string
+
+    found = import_string("pacs_project.gauges.figures")()
+    return {name: {" ".join(label): figure for label, figure in labelled.items()} for name, labelled in found.items()}
+
+
+def database() -> Answer:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name, setting FROM pg_settings")
+        settings = dict(cursor.fetchall())
+        began = time.time()
+        cursor.execute("SELECT extract(epoch FROM clock_timestamp())::float8")
+        [(there,)] = cursor.fetchall()
+    return {"settings": settings, "clock": there - (began + time.time()) / 2}
+
+
+def disk() -> Answer:
+    """Bytes free where objects are kept as files, and how many came a day in the last week."""
+    import shutil
+
+    from django.conf import settings
+    from django.db import connection, transaction
+
+    if settings.PACS.object_store != "file":
+        return {}
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = '10s'")
+        cursor.execute(
+            "SELECT COALESCE(sum(object_size), 0)::float8 / 7 FROM archive_instance"
+            " WHERE created_at > now() - interval '7 days'"
+        )
+        [(per_day,)] = cursor.fetchall()
+    return {"free": shutil.disk_usage(settings.PACS.data).free, "per_day": per_day}
+
+
 def crashes() -> Answer:
     from django.utils.module_loading import import_string
 
@@ -69,6 +116,10 @@ CHECKS: dict[str, Callable[[], Answer]] = {
     "object_store": object_store,
     "trail": trail,
     "crashes": crashes,
+    "backups": backups,
+    "figures": figures,
+    "database": database,
+    "disk": disk,
     "configuration": configuration,
 }
 

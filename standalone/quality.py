@@ -19,12 +19,19 @@ SHELL_SCRIPTS = ("pacs", ".ci/run")
 
 
 def test(words: Sequence[str]) -> NoReturn:
-    """Hand over to pytest with two workers; paths and options are pytest's own. Its last line is the last line."""
+    """Hand over to pytest with two workers; paths and options are pytest's own. Its last line is the last line.
+
+    ``--faults`` is the long form of the fault scripts, which have the machine for themselves: one after another.
+    """
     os.chdir(PROJECT)
     environment = {key: value for key, value in os.environ.items() if key != "DJANGO_SETTINGS_MODULE"}
     environment["PYTHONPATH"] = str(PROJECT)
-    given = [] if any(not word.startswith("-") and Path(word.split("::")[0]).exists() for word in words) else ["tests"]
-    workers = [] if any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in words) else ["-n", "2"]
+    faults = "--faults" in words
+    everything = "tests/faults" if faults else "tests"
+    named = any(not word.startswith("-") and Path(word.split("::")[0]).exists() for word in words)
+    given = [] if named else [everything]
+    alone = faults or any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in words)
+    workers = [] if alone else ["-n", "2"]
     os.execve(sys.executable, [sys.executable, "-m", "pytest", *workers, *given, *words], environment)  # noqa: S606
 
 

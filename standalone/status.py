@@ -32,10 +32,22 @@ def status(layout: Layout) -> int:
         print(f"  {child.name:<12}{'running' if alive else 'DOWN':<10}process {child.pid}")
     if any(child.name == Hl7.name for child in note.children):
         print(f"  {'HL7':<12}MLLP on {', '.join(hl7_addresses(note.environment))}")
-    answer = inspect(note.environment, "studies")["studies"]
+    found = inspect(note.environment, "studies", "backups")
+    answer = found["studies"]
     print(f"  {'studies':<12}{answer.get('studies', 'unknown (' + str(answer.get('error')) + ')')}")
+    print(f"  {'backup':<12}{backup_line(found['backups'])}")
     print(f"  {'data':<12}{layout.data}")
     return 0 if whole and "error" not in answer else 1
+
+
+def backup_line(found: Mapping[str, Any]) -> str:
+    """How the backups stand, in a few words."""
+    if "error" in found:
+        return f"unknown ({found['error']})"
+    if not found["last_good"]:
+        return "none yet" if found["target"] else "none; PACS_BACKUP__TARGET makes one each day"
+    late = ", TOO OLD" if found["late"] else ""
+    return f"complete until {found['last_good']} ({found['hours']} h ago{late})"
 
 
 def hl7_addresses(environment: Mapping[str, str]) -> list[str]:

@@ -50,6 +50,9 @@ def _serve(layout: Layout, services: Backing, host: str, port: int, step: _Steps
     step("tables")
     # Shows the administrator's first password: on the terminal only, never in a log.
     supervisor.run("Creating the administrator", [*MANAGE, "first_start"], environment)
+    # Nobody counts yet; what an earlier release counted has other names.
+    for file in (layout.data / "metrics").glob("*.db"):
+        file.unlink(missing_ok=True)
     for program in (Worker, Relay):
         supervisor.add(program(layout.log(program.name), environment))
     step("people and tasks")

@@ -29,6 +29,7 @@ from standalone.services.postgres import Postgres  # noqa: E402
 from standalone.services.seaweedfs import SeaweedFS  # noqa: E402
 from standalone.services.service import Service  # noqa: E402
 from standalone.services.valkey import Valkey  # noqa: E402
+from tests.faults import figures  # noqa: E402
 
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 CHROMIUM = os.environ.get("PACS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -107,6 +108,14 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "pacs_project.settings"
 django.setup()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    faults = parser.getgroup("faults")
+    faults.addoption("--faults", action="store_true", help="the long form of the fault scripts in tests/faults")
+    faults.addoption(
+        "--figures", type=Path, metavar="FILE", help="add what the fault scripts measure to this JSON file"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     asked_only = config.option.help or config.option.version or config.option.collectonly
     if SERVICES is None or asked_only:
@@ -134,16 +143,21 @@ def pytest_unconfigure() -> None:
 
 # Here whole installations and browsers run beside other tests. A machine that stands still for seconds is no defect of
 # the product, so these get a second try; that it was needed is told at the end.
-SECOND_TRY = tuple(ROOT / "tests" / room for room in ("browser", "conformance", "deploy", "live", "standalone"))
+SECOND_TRY = tuple(
+    ROOT / "tests" / room for room in ("browser", "conformance", "deploy", "faults", "live", "standalone")
+)
+LONG_FORM_SECONDS = 3600
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     no_browser = pytest.mark.skip(reason="no Chromium on this machine (install it, or set PACS_CHROMIUM)")
     no_shared = pytest.mark.skip(reason="the shared DICOM files are not here (set PACS_SHARED_DATA)")
     for item in items:
         if ROOT / "tests/shared" in item.path.parents:
             item.add_marker(pytest.mark.shared)
-        if item.get_closest_marker("browser") or any(room in item.path.parents for room in SECOND_TRY):
+        if config.getoption("--faults") and ROOT / "tests/faults" in item.path.parents:
+            item.add_marker(pytest.mark.timeout(LONG_FORM_SECONDS), append=False)  # and no second try
+        elif item.get_closest_marker("browser") or any(room in item.path.parents for room in SECOND_TRY):
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=5))
         if not CHROMIUM and item.get_closest_marker("browser"):
             item.add_marker(no_browser)
@@ -151,8 +165,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(no_shared)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name what was left out, so that a green run never says more than it tested."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was left out, so that a green run never says more than it tested; and what was measured."""
     left_out: dict[str, list[str]] = {}
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
@@ -167,6 +181,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("second try")
         for report in again:
             terminalreporter.write_line(f"{report.nodeid}: {str(report.longrepr).strip().splitlines()[-1]}")
+    if measured := figures.of_reports(terminalreporter.stats):
+        figures.show(terminalreporter, measured)
+        if file := config.getoption("--figures"):
+            figures.write(file, measured)
 
 
 @pytest.fixture(autouse=True)

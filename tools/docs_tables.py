@@ -14,7 +14,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from tools import docs_hl7_tables
+from tools import docs_fault_tables, docs_hl7_tables
 from tools.markdown import table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -207,6 +207,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "status-codes": status_codes,
     "clauses": clauses,
     "costs": costs,
+    "faults": docs_fault_tables.faults,
     **docs_hl7_tables.TABLES,
 }
 

@@ -17,6 +17,7 @@ from archive.outbox import Wish
 from archive.patient_facts import Moment
 from archive.told_changes import tell
 from audit.prepared import PreparedSql
+from telemetry.metrics import RECONCILED
 from worklist import completion, progress
 from worklist.matching import Found, find, judge, suggestions
 from worklist.models import (
@@ -81,6 +82,7 @@ def _reconcile(pk: int) -> None:
         row.outcome, row.method = judge(found), found.method
         row.candidates = [procedure.pk for procedure in found.procedures] or suggestions(study)
         _follow(study, found, row.outcome)
+        RECONCILED.labels(str(row.outcome).lower()).inc()
     row.save()
     age = row.tried_at - row.opened_at
     if row.outcome == Outcome.UNSCHEDULED and age < RETRIED_FOR:

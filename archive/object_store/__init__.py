@@ -5,57 +5,157 @@ The only package that knows the storage libraries. `object_store()` is the one o
 
 from __future__ import annotations
 
+import logging
 import os
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from django.core.signals import setting_changed
 
+from archive.object_store.copies import CopiedObjectStore, LateObjectStore
 from archive.object_store.errors import (
     InvalidKey,
     KeyExists,
     ObjectDamaged,
     ObjectMissing,
+    ObjectRecalling,
     ObjectStoreError,
     ObjectStoreFull,
     ObjectStoreUnavailable,
 )
+from archive.object_store.keyring import keyring_in, keyring_path
+from archive.object_store.marks import HOT, marked
 from archive.object_store.port import ObjectStore, Staged
+from archive.object_store.s3_terms import s3_terms
+from archive.object_store.sealed import SealedObjectStore
+from archive.object_store.tiered import TieredObjectStore
+from archive.object_store.timed import TimedObjectStore
+
+if TYPE_CHECKING:
+    from archive.object_store.s3 import S3ObjectStore
 
 __all__ = [
     "InvalidKey",
     "KeyExists",
     "ObjectDamaged",
     "ObjectMissing",
+    "ObjectRecalling",
     "ObjectStore",
     "ObjectStoreError",
     "ObjectStoreFull",
     "ObjectStoreUnavailable",
     "Staged",
     "build",
+    "new_key",
     "object_store",
+    "recalled",
 ]
 
+_log = logging.getLogger("archive.object_store")
 _built: ObjectStore | None = None
 
 
 def build(config: Any) -> ObjectStore:
-    """A new store as `config` (pacs_project.config.Config) says: `object_store`, `data` and `s3`."""
-    if config.object_store == "s3":
-        # boto3 takes a good part of a second and 30 MB to import: only where it is used
-        from archive.object_store.s3 import S3ObjectStore
+    """A new store as `config` (pacs_project.config.Config) says, from the medium outwards.
 
-        return S3ObjectStore(
-            endpoint_url=config.s3.endpoint_url,
-            bucket=config.s3.bucket,
-            region=config.s3.region,
-            access_key_id=config.s3.access_key_id,
-            secret_access_key=config.s3.secret_access_key.get_secret_value(),
-            prefix=config.s3.prefix,
-            spool_dir=config.data / "spool",
-        )
+    Where the bytes lie; sealed, so that only what is sealed reaches a medium; tiers, each of them sealed by itself;
+    a second store beside all of that, sealed too.
+    """
+    hot = _sealed(config, _bucket_or_files(config))
+    further = {name: tier for name, tier in (("warm", config.tiers.warm), ("cold", config.tiers.cold)) if tier.there}
+    first = TimedObjectStore(_tiered(config, hot, further) if further else hot)
+    return _copied(config, first) if config.copies.there else first
+
+
+def _second(config: Any) -> ObjectStore:
+    if config.copies.folder is not None:
+        return _files(config.copies.folder)
+    from archive.object_store.guarded import GuardedObjectStore
+
+    return GuardedObjectStore(_bucket(config.copies.s3, config.data / "spool"))
+
+
+def _copied(config: Any, first: ObjectStore) -> ObjectStore:
+    further: Any = LateObjectStore(partial(_second, config))
+    keys, how = keyring_in(keyring_path(config)), config.encryption
+    plain = SealedObjectStore(further, keys, sealing=False, only_sealed=how.only_sealed)
+    sealed = SealedObjectStore(further, keys, sealing=True, only_sealed=how.only_sealed)
+    return CopiedObjectStore(first, plain, sealed, at_once=config.copies.before_acknowledgement)
+
+
+def new_key(name: str, tier: str = HOT) -> str:
+    """The key under which a new object of this unmarked `name` is written now: into `tier`, sealed if objects are.
+
+    Raises ObjectStoreUnavailable where they are to be sealed and there is no key for it.
+    """
+    from django.conf import settings
+
+    config = settings.PACS
+    if not config.encryption.at_rest:
+        return marked(name, tier=tier)
+    return marked(name, tier=tier, seal=keyring_in(keyring_path(config)).active())
+
+
+def _sealed(config: Any, store: ObjectStore) -> ObjectStore:
+    """Also where nothing is sealed now: what was sealed once is never given out as it lies there."""
+    keys, how = keyring_in(keyring_path(config)), config.encryption
+    return SealedObjectStore(store, keys, sealing=how.at_rest, only_sealed=how.only_sealed)
+
+
+def _tiered(config: Any, hot: ObjectStore, further: Mapping[str, Any]) -> ObjectStore:
+    stores: dict[str, ObjectStore] = {HOT: hot}
+    recallers: dict[str, Callable[[str], bool] | None] = {}
+    for name, tier in further.items():
+        if tier.folder is not None:
+            recall = None
+            try:
+                stores[name] = _sealed(config, _files(tier.folder))
+            except ObjectStoreError as error:
+                # What lies elsewhere goes on; objects of this tier are away until the folder is there at a start.
+                _log.error("the %s tier can't be used: %s", name, error)
+        else:
+            bucket = _bucket(tier.s3, config.data / "spool")
+            stores[name] = _sealed(config, bucket)
+            recall = partial(bucket.recall, days=tier.restore_days, speed=tier.restore_speed)
+        if tier.recall:
+            recallers[name] = recall
+    return TieredObjectStore(stores, recallers)
+
+
+def _bucket_or_files(config: Any) -> ObjectStore:
+    if config.object_store == "s3":
+        from archive.object_store.guarded import GuardedObjectStore
+        from archive.object_store.spooled import SpooledObjectStore
+
+        guarded = GuardedObjectStore(_bucket(config.s3, config.data / "spool"))
+        if config.store_when_down == "spool":
+            return SpooledObjectStore(guarded, config.data / "spooled")
+        return guarded
+    return _files(config.data / "store")
+
+
+def _bucket(s3: Any, spool: Path) -> S3ObjectStore:
+    # boto3 takes a good part of a second and 30 MB to import: only where it is used
+    from archive.object_store.s3 import S3ObjectStore
+
+    return S3ObjectStore(
+        endpoint_url=s3.endpoint_url,
+        bucket=s3.bucket,
+        region=s3.region,
+        access_key_id=s3.access_key_id,
+        secret_access_key=s3.secret_access_key.get_secret_value(),
+        prefix=s3.prefix,
+        spool_dir=spool,
+        terms=s3_terms(s3.encryption, s3.kms_key_id, s3.storage_class),
+    )
+
+
+def _files(folder: Path) -> ObjectStore:
     from archive.object_store.file import FileObjectStore
 
-    return FileObjectStore(config.data / "store")
+    return FileObjectStore(folder)
 
 
 def object_store() -> ObjectStore:
@@ -71,6 +171,14 @@ def object_store() -> ObjectStore:
 
         found = _built = build(settings.PACS)
     return found
+
+
+def recalled(key: str) -> ObjectStore:
+    """The store to read ``key`` from for whoever moves it, wherever it lies; ObjectRecalling while it is on its way."""
+    store = object_store()
+    first: Any = next(iter(getattr(store, "stores", ())), store)
+    recall: Callable[[str], ObjectStore] | None = getattr(first, "recalled", None)
+    return recall(key) if recall is not None else store
 
 
 def _forget(**_: Any) -> None:

@@ -31,5 +31,9 @@ class ObjectStoreUnavailable(ObjectStoreError):
     """The store did not answer or did not confirm what it wrote; the same request may succeed later."""
 
 
+class ObjectRecalling(ObjectStoreUnavailable):
+    """The object lies where it has to be brought back from before it can be read, which takes its time."""
+
+
 class ObjectStoreFull(ObjectStoreError):
     """There is no room, or no quota, for the object; reads still work."""

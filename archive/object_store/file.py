@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 
 from archive.object_store.errors import (
@@ -82,6 +83,15 @@ class FileObjectStore:
         try:
             _within(fd, key, offset, length)
             return _read_exactly(fd, key, offset, length)
+        finally:
+            os.close(fd)
+
+    def read_parts(self, key: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
+        fd = self._open(key)
+        try:
+            _within(fd, key, offset, sum(lengths))
+            starts = accumulate(lengths, initial=offset)
+            return [_read_exactly(fd, key, start, length) for start, length in zip(starts, lengths, strict=False)]
         finally:
             os.close(fd)
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError, ObjectStoreUnavailable
+from archive.object_store.errors import (
+    KeyExists,
+    ObjectDamaged,
+    ObjectMissing,
+    ObjectStoreError,
+    ObjectStoreUnavailable,
+)
 from archive.object_store.overlap import overlap
+from archive.object_store.parts import cut
 from archive.object_store.port import PIECE, Staged, checked_key, checked_prefix, checked_range
 from archive.object_store.s3_client import S3Location, boto3_client, request, retrying
 from archive.object_store.s3_ranges import S3Ranges
@@ -20,6 +29,7 @@ from archive.object_store.s3_upload import MULTIPART_ABOVE, PART_SIZE, S3Upload
 from archive.object_store.staging import FOLDER_MODE, StagedFile, clear_folder, write_errors
 
 UPLOAD_THREADS = 8
+_ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 WINDOW = 4 * 1024 * 1024  # bytes of a stream asked for at a time, and held
 
 
@@ -27,7 +37,8 @@ class S3ObjectStore:
     """An object store in `bucket`, below `prefix`, with objects on their way in a local `spool_dir`. See `port`.
 
     An empty `endpoint_url` means AWS; with one the bucket is addressed in the path. Empty credentials are looked for
-    where boto3 does. Build a new one after a fork: it holds threads and connections.
+    where boto3 does. `terms` go with every object (`s3_terms`). Build a new one after a fork: it holds threads and
+    connections.
     """
 
     def __init__(
@@ -42,12 +53,13 @@ class S3ObjectStore:
         *,
         multipart_above: int = MULTIPART_ABOVE,
         part_size: int = PART_SIZE,
+        terms: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         folder = checked_key(prefix.strip("/")) + "/" if prefix.strip("/") else ""
         self._location = S3Location(endpoint_url, bucket, region, access_key_id, secret_access_key, folder)
         self._client = boto3_client(self._location)
         self._ranges = S3Ranges(self._client, self._location)
-        self._upload = S3Upload(self._client, self._location, multipart_above, part_size)
+        self._upload = S3Upload(self._client, self._location, multipart_above, part_size, terms)
         self._threads = ThreadPoolExecutor(UPLOAD_THREADS, thread_name_prefix="object-upload")
         self._spool = spool_dir
         with write_errors("cannot prepare the folder for objects on their way to S3"):
@@ -81,6 +93,13 @@ class S3ObjectStore:
             return b""
         data, _ = self._fetch(key, offset, offset + length)
         return bytes(data)
+
+    def read_parts(self, key: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
+        total = sum(lengths)
+        if not 0 < total <= WINDOW:
+            return cut(self.read_range(key, offset, total), lengths)
+        data, _ = self._fetch(checked_key(key), offset, offset + total)
+        return cut(data, lengths)
 
     def size(self, key: str) -> int:
         place = self._place(checked_key(key))
@@ -123,6 +142,22 @@ class S3ObjectStore:
             end = partial(self._client.abort_multipart_upload, **bucket, Key=upload["Key"], UploadId=upload["UploadId"])
             request(end, "cannot end an abandoned upload")
         return len(abandoned) + clear_folder(self._spool, older_than_seconds)
+
+    def recall(self, key: str, *, days: int, speed: str) -> bool:
+        """Whether the object can be read now; if its storage class is an archive, its way back begins with this.
+
+        S3 then keeps a readable copy for `days`. ObjectMissing.
+        """
+        place = self._place(checked_key(key))
+        head = retrying(lambda _: self._client.head_object(**place), f"cannot look at {key}", key)
+        if head.get("StorageClass") not in _ARCHIVES:
+            return True
+        state = head.get("Restore", "")
+        if not state:
+            terms = {"Days": days, "GlacierJobParameters": {"Tier": speed}}
+            with suppress(KeyExists):  # 409: it has begun already
+                request(lambda: self._client.restore_object(**place, RestoreRequest=terms), f"cannot recall {key}", key)
+        return 'ongoing-request="false"' in state
 
     def _place(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._location.bucket, "Key": self._location.name(key)}

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import re
 from base64 import b64encode
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from archive.object_store.errors import KeyExists, ObjectMissing, ObjectStoreError, ObjectStoreUnavailable
@@ -18,6 +21,7 @@ PART_SIZE = 16 * 1024 * 1024  # bytes; S3 takes 5 MiB at least
 MOST_PARTS = 10_000
 PART_THREADS = 8
 _BUFFER = 256 * 1024
+_MD5 = re.compile(r"[0-9a-f]{32}")
 
 
 class Source(Protocol):
@@ -35,8 +39,16 @@ class Source(Protocol):
 class S3Upload:
     """Writes objects to a bucket, write-once (`If-None-Match: *`), in constant memory. Safe from several threads."""
 
-    def __init__(self, client: Any, location: S3Location, multipart_above: int, part_size: int) -> None:
+    def __init__(
+        self,
+        client: Any,
+        location: S3Location,
+        multipart_above: int,
+        part_size: int,
+        terms: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._client = client
+        self._terms = terms
         self._location = location
         self._multipart_above = multipart_above
         self._part_size = part_size
@@ -60,6 +72,7 @@ class S3Upload:
                 answer = request(
                     lambda: self._client.put_object(
                         **place,
+                        **self._terms,
                         Body=_body(source, 0, source.size),
                         ContentLength=source.size,
                         ChecksumSHA256=checksum,
@@ -72,7 +85,7 @@ class S3Upload:
                 if not (repeated and self._holds(key, source.size, checksum)):
                     raise
                 return
-            self._confirm(key, source.size, checksum, answer)
+            self._confirm(key, source, checksum, answer)
 
         retrying(put, what, key)
 
@@ -80,7 +93,9 @@ class S3Upload:
         what = f"cannot publish {key}"
         place = self._place(key)
         upload = retrying(
-            lambda _: self._client.create_multipart_upload(**place, ChecksumAlgorithm="SHA256"), what, key
+            lambda _: self._client.create_multipart_upload(**place, **self._terms, ChecksumAlgorithm="SHA256"),
+            what,
+            key,
         )
         place_in_upload = place | {"UploadId": upload["UploadId"]}
         try:
@@ -110,7 +125,7 @@ class S3Upload:
                     if not (repeated and self._holds(key, source.size, checksum)):
                         raise
                     return
-                self._confirm(key, source.size, checksum, answer)
+                self._confirm(key, source, checksum, answer)
 
             retrying(end, what, key)
         except BaseException:
@@ -122,17 +137,22 @@ class S3Upload:
     def _place(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._location.bucket, "Key": self._location.name(key)}
 
-    def _confirm(self, key: str, size: int, checksum: str, answer: dict[str, Any]) -> None:
-        """Believe a success only if the checksum the server counted, or else the size it has, is ours."""
+    def _confirm(self, key: str, source: Source, checksum: str, answer: dict[str, Any]) -> None:
+        """Believe a success only if what the server counted is ours: SHA-256, or else the size it has, and the MD5 that
+        its entity tag is where it counts no SHA-256."""
         counted = answer.get("ChecksumSHA256")
         if counted is None or "-" in checksum:
             try:
                 head = request(lambda: self._head(key), f"cannot confirm {key}", key)
             except ObjectMissing as error:
                 raise ObjectStoreUnavailable(f"S3 said it has {key} and does not", key) from error
-            counted = counted or head.get("ChecksumSHA256") or checksum
-            if head["ContentLength"] != size:
-                raise ObjectStoreUnavailable(f"S3 has {head['ContentLength']} bytes of {key}, expected {size}", key)
+            if head["ContentLength"] != source.size:
+                text = f"S3 has {head['ContentLength']} bytes of {key}, expected {source.size}"
+                raise ObjectStoreUnavailable(text, key)
+            counted = counted or head.get("ChecksumSHA256")
+            if counted is None:
+                _check_tag(head, source, key)
+                return
         # some servers leave the number of parts away
         if counted.partition("-")[0] != checksum.partition("-")[0]:
             raise ObjectStoreUnavailable(f"S3 counted another SHA-256 of {key} than was sent", key)
@@ -184,6 +204,18 @@ def _body(source: Source, offset: int, length: int) -> bytes | io.BufferedReader
     if length <= _BUFFER:
         return source.read_at(offset, length)
     return io.BufferedReader(_Window(source, offset, length), _BUFFER)
+
+
+def _check_tag(head: dict[str, Any], source: Source, key: str) -> None:
+    """Of what went up whole, under no key of a service, the entity tag is the MD5."""
+    tag = str(head.get("ETag", "")).strip('"')
+    if not _MD5.fullmatch(tag) or str(head.get("ServerSideEncryption", "")).startswith("aws:kms"):
+        return
+    counted = hashlib.md5(usedforsecurity=False)
+    for begin in range(0, source.size, _BUFFER):
+        counted.update(source.read_at(begin, min(_BUFFER, source.size - begin)))
+    if counted.hexdigest() != tag:
+        raise ObjectStoreUnavailable(f"S3 counted another MD5 of {key} than was sent", key)
 
 
 def _digest(source: Source, offset: int, length: int) -> bytes:

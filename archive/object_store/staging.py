@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from archive.object_store.errors import ObjectStoreError, ObjectStoreFull, ObjectStoreUnavailable
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
+_PIECE = 256 * 1024
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -45,7 +46,7 @@ class StagedFile:
 
     def __init__(self, folder: Path, *, named: bool) -> None:
         self.path = folder / uuid.uuid4().hex
-        self._hash = hashlib.sha256()
+        self._hash: Any = hashlib.sha256()
         self._size = 0
         self._sealed = False
         self._fd = -1
@@ -65,18 +66,36 @@ class StagedFile:
 
     @property
     def sha256(self) -> bytes:
-        return self._hash.digest()
+        return self._hash.digest() if self._hash is not None else self._counted_again()
 
     def write(self, data: bytes | memoryview) -> None:
         if self._sealed or self._fd < 0:
             raise ValueError("a sealed or discarded object takes no more bytes")
         rest = memoryview(data).cast("B")
-        self._hash.update(rest)
+        if self._hash is not None:
+            self._hash.update(rest)
         with write_errors("cannot stage an object"):
             while rest:
                 written = os.write(self._fd, rest)
                 self._size += written
                 rest = rest[written:]
+
+    def reserve(self, length: int) -> None:
+        """Leave room for `length` bytes at the beginning, which `fill` writes once they are known.
+
+        The hash is then counted when it is asked for.
+        """
+        self._hash = None
+        self.write(bytes(length))
+
+    def fill(self, data: bytes) -> None:
+        """Write what room was left for."""
+        if self._fd < 0:
+            raise ValueError("a discarded object takes no more bytes")
+        with write_errors("cannot stage an object"):
+            written = os.pwrite(self._fd, data, 0)
+        if written != len(data):
+            raise ObjectStoreFull("cannot stage an object: its beginning was cut short")
 
     def seal(self) -> None:
         self._sealed = True
@@ -93,6 +112,12 @@ class StagedFile:
             data = os.pread(self._fd, length, offset)
             pieces.append(data)
         return b"".join(pieces)
+
+    def _counted_again(self) -> bytes:
+        counted = hashlib.sha256()
+        for begin in range(0, self._size, _PIECE):
+            counted.update(self.read_at(begin, min(_PIECE, self._size - begin)))
+        return counted.digest()
 
     def sync(self, key: str) -> None:
         """Make the bytes durable, to be published under `key`.

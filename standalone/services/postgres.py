@@ -35,6 +35,8 @@ _DISCREET = {
 # Our statements are many and short, on disks without arms: compiling one takes longer than running it, and an index is
 # worth more than the defaults of 1996 think.
 _QUICK = {"jit": "off", "random_page_cost": "1.1", "work_mem": "16MB", "effective_cache_size": "2GB"}
+# Statements without their values; what is no query (CALL, COPY, SET) is kept as it was written, and so isn't counted.
+_COUNTING = {"shared_preload_libraries": "pg_stat_statements", "pg_stat_statements.track_utility": "off"}
 # Without autovacuum a plan follows from what a test itself analysed, not from the moment.
 _THROW_AWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
@@ -78,6 +80,7 @@ class Postgres(Service):
         options = {"listen_addresses": "", "unix_socket_directories": str(self.socket_folder)}
         options |= {"unix_socket_permissions": "0700", "max_connections": "200"} | _DISCREET | _QUICK
         options |= _THROW_AWAY if self.throw_away else {}
+        options |= _COUNTING if self._counts_statements() else {}
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
         return [str(self._binary("postgres")), "-D", str(self.data), *words]
 
@@ -89,9 +92,17 @@ class Postgres(Service):
                 known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
                 if known is None:
                     connection.execute(f"CREATE DATABASE {DATABASE}")
+            if self._counts_statements():
+                with self._connect(DATABASE) as connection:
+                    connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
         except psycopg.OperationalError:
             return False
         return True
+
+    def _counts_statements(self) -> bool:
+        """For the page of slow statements; where this PostgreSQL has been installed without its further modules it
+        does without."""
+        return not self.throw_away and (self._binary("postgres").parent.parent / "lib/pg_stat_statements.so").exists()
 
     def _connect(self, database: str) -> psycopg.Connection:
         import psycopg

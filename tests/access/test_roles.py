@@ -17,18 +17,18 @@ from archive.models import Study
 
 A, R, G, N = Scope.ALL, Scope.REFERRED, Scope.GRANTED, Scope.NONE
 # search retrieve objects store annotate update delete export break_glass report audit_read manage messages
-# interfaces worklist workitems_read workitems_perform workitems_manage read_reports
+# interfaces worklist workitems_read workitems_perform workitems_manage read_reports hold
 MATRIX = {
-    "administrator": (A, N, N, A, N, A, A, A, N, N, N, A, N, A, N, A, N, A, N),
-    "radiologist": (A, A, A, N, A, N, N, A, A, A, N, N, N, N, N, A, A, N, A),
-    "technologist": (A, A, A, A, N, A, N, N, N, N, N, N, N, N, A, A, A, A, A),
-    "referring_physician": (R, R, R, N, N, N, N, N, A, N, N, N, N, N, N, N, N, N, R),
+    "administrator": (A, N, N, A, N, A, A, A, N, N, N, A, N, A, N, A, N, A, N, A),
+    "radiologist": (A, A, A, N, A, N, N, A, A, A, N, N, N, N, N, A, A, N, A, N),
+    "technologist": (A, A, A, A, N, A, N, N, N, N, N, N, N, N, A, A, A, A, A, N),
+    "referring_physician": (R, R, R, N, N, N, N, N, A, N, N, N, N, N, N, N, N, N, R, N),
     # Without a ward, that is a limit, what was granted.
-    "nurse": (G, G, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, G),
-    "patient": (G, G, G, N, N, N, N, G, N, N, N, N, N, N, N, N, N, N, G),
-    "ai_vendor": (G, G, N, G, N, N, N, N, N, N, N, N, N, N, N, G, G, N, N),
-    "auditor": (N, N, N, N, N, N, N, N, N, N, A, N, N, N, N, N, N, N, N),
-    "device": (N, N, N, A, N, N, N, N, N, N, N, N, N, N, A, N, N, N, N),
+    "nurse": (G, G, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, N, G, N),
+    "patient": (G, G, G, N, N, N, N, G, N, N, N, N, N, N, N, N, N, N, G, N),
+    "ai_vendor": (G, G, N, G, N, N, N, N, N, N, N, N, N, N, N, G, G, N, N, N),
+    "auditor": (N, N, N, N, N, N, N, N, N, N, A, N, N, N, N, N, N, N, N, N),
+    "device": (N, N, N, A, N, N, N, N, N, N, N, N, N, N, A, N, N, N, N, N),
 }
 
 

@@ -35,6 +35,8 @@ def addresses(
         "client": client.external_id,
         "grant_id": grant.pk,
         "role": "reader",
+        **dict.fromkeys(("hold_id", "rule_id", "plan_id", "certificate_id", "finding_id"), 0),
+        "act": "end",
     }
     return {
         str(entry.name): reverse(

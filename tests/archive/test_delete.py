@@ -162,7 +162,7 @@ def test_an_instance_goes_and_everything_follows(case: Case) -> None:
     assert the_counts_are_right()
     series = Series.objects.get(series_instance_uid=case.ct)
     assert (series.number_of_series_related_instances, series.thumbnail_instance) == (2, None)
-    others = (outbox.AT_REST, outbox.RECONCILE)
+    others = (outbox.AT_REST, outbox.RECONCILE, "study_facts")
     wishes = set(OutboxEntry.objects.exclude(kind__in=others).values_list("kind", "subject"))
     assert wishes == {(outbox.SERIES_METADATA, str(series.pk)), (outbox.SERIES_THUMBNAIL, str(series.pk))}
     [[found]] = [locate_series(Study.objects.all(), Address(case.study, case.ct))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import pytest
 from django.utils.http import http_date
 
+from archive.block_crcs import BLOCK
 from archive.models import Instance
 from archive.object_store.file import FileObjectStore
 from audit.models import AccessEvent
@@ -14,7 +15,7 @@ from dicom.transfer_syntaxes import MPEG4_HIGH_41
 from dicomweb.errors import RangeNotSatisfiable
 from dicomweb.ranges import span
 from tests.dicomweb.conftest import Door, body_of
-from tests.dicomweb.objects import make_data_set, to_bytes
+from tests.dicomweb.objects import make_data_set, make_object, to_bytes
 from tests.dicomweb.pixels import big_endian, deflated, encapsulated, native_frames
 from tests.dicomweb.reading import parts_of, problem_of
 
@@ -101,17 +102,19 @@ def test_head_has_no_ranges(technologist: Door, ct: bytes) -> None:
     assert (response.status_code, response["Content-Length"]) == (200, str(len(ct)))
 
 
-def test_only_what_is_asked_for_is_read(technologist: Door, ct: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, opened = stored(technologist, ct), []
-    open_range = FileObjectStore.open_range
+def test_only_the_block_of_what_is_asked_for_is_read(technologist: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_object(Rows=400, Columns=512, PixelData=bytes(400 * 512 * 2))
+    path, opened = stored(technologist, data), []
+    read_parts = FileObjectStore.read_parts
 
-    def watched(self: FileObjectStore, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
-        opened.append((offset, length))
-        return open_range(self, key, offset, length)
+    def watched(self: FileObjectStore, key: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
+        opened.append((offset, list(lengths)))
+        return read_parts(self, key, offset, lengths)
 
-    monkeypatch.setattr(FileObjectStore, "open_range", watched)
-    assert body_of(technologist.get(path, accept=DICOM, range="bytes=100-149")) == ct[100:150]
-    assert opened == [(100, 50)]
+    monkeypatch.setattr(FileObjectStore, "read_parts", watched)
+    assert body_of(technologist.get(path, accept=DICOM, range="bytes=200000-200049")) == data[200_000:200_050]
+    begin = 3 * BLOCK
+    assert opened == [(begin, [200_000 - begin, 50, begin + BLOCK - 200_050])]
 
 
 @pytest.mark.parametrize("resource", ["", "/frames/1", "/bulkdata/7FE00010"])

@@ -97,7 +97,7 @@ def test_a_search_ends_in_time(technologist: Door, somebody_else: psycopg.Connec
         technologist.http.raise_request_exception = False
         began = time.monotonic()
         answer = technologist.http.get(path)
-        assert (answer.status_code, answer["Retry-After"]) == (503, "5"), path
+        assert (answer.status_code, int(answer["Retry-After"]) > 0) == (503, True), path
         assert time.monotonic() - began > 0.9
     somebody_else.rollback()
     assert technologist.search("studies") == []

@@ -271,7 +271,8 @@ def test_storing_leaves_news_tasks_and_a_record(technologist: Door) -> None:
     news = ChangeFeedEntry.objects.order_by("sequence").values_list("action", "sop_instance_uid")
     assert list(news) == [("create", ds.SOPInstanceUID) for ds in data_sets]
     wishes = sorted(OutboxEntry.objects.values_list("kind", flat=True))
-    assert wishes == ["at_rest"] * 3 + ["reconcile"] * 3 + ["series_metadata"] * 3 + ["series_thumbnail"] * 3
+    kinds = ("at_rest", "reconcile", "series_metadata", "series_thumbnail", "study_facts")
+    assert wishes == [kind for kind in kinds for _ in data_sets]
     event = AccessEvent.objects.get(kind="store")
     assert set(event.study_uids) == {ds.StudyInstanceUID for ds in data_sets}
     assert (event.instance_count, event.outcome, event.decision) == (3, 0, "allow")

@@ -32,6 +32,7 @@ ROOMS = (
     "dicom",
     "audit",
     "archive",
+    "custody",
     "access",
     "dicomweb",
     "portal",

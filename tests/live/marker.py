@@ -35,8 +35,9 @@ def leaks(texts: Mapping[str, bytes]) -> list[str]:
 
 
 def logs_of(home: Path) -> dict[str, bytes]:
-    """Every log in the folder of an installation."""
-    return {str(path.relative_to(home)): path.read_bytes() for path in home.rglob("*.log*") if path.is_file()}
+    """Every log in the folder of an installation, and what it measured."""
+    found = [*home.rglob("*.log*"), *home.glob("metrics/*")]
+    return {str(path.relative_to(home)): path.read_bytes() for path in found if path.is_file()}
 
 
 def broker_dump(url: str) -> dict[str, bytes]:

@@ -32,9 +32,14 @@ class LivePacs:
     """One installation with a database and a data folder of its own beside the services of the test run."""
 
     def __init__(
-        self, *, s3: dict[str, str] | None = None, redis_url: str | None = None, database_url: str | None = None
+        self,
+        *,
+        s3: dict[str, str] | None = None,
+        redis_url: str | None = None,
+        database_url: str | None = None,
+        home: Path | None = None,
     ) -> None:
-        self.home = Path(mkdtemp(prefix="lbl-"))
+        self.home = home or Path(mkdtemp(prefix="lbl-"))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = f"live_{uuid4().hex[:12]}"
@@ -52,6 +57,11 @@ class LivePacs:
         self.environment["PACS_OBJECT_STORE"] = "s3" if s3 else "file"
         self.username, self.password = USER, ""
         self.services: list[Service] = []
+
+    def trust_tokens_for_long(self) -> LivePacs:
+        """For tests that take longer than a token is good for."""
+        self.environment["PACS_ACCESS_TOKEN_SECONDS"] = str(6 * 3600)
+        return self
 
     def start(self, *, worker: bool = True) -> LivePacs:
         """Bring it up for the first time; ``robin`` is a radiologist and a technologist."""
@@ -145,6 +155,11 @@ class LivePacs:
         self.services.append(Worker(self.home / "worker.log", self.environment))
         self.services[-1].start()
 
+    def serve_relay(self) -> None:
+        """Start the relay again."""
+        self.services.append(Relay(self.home / "relay.log", self.environment))
+        self.services[-1].start()
+
     def stop(self) -> None:
         """Stop in order and leave nothing behind."""
         for service in self.services:
@@ -162,7 +177,7 @@ class LivePacs:
 
 def _migrations() -> str:
     """A name for what the migrations of this checkout make."""
-    files = sorted(ROOT.glob("*/migrations/0*.py"))
+    files = sorted([*ROOT.glob("*/migrations/0*.py"), *ROOT.glob("*/*/migrations/0*.py")])
     return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 

@@ -39,7 +39,7 @@ def described(live: LivePacs) -> list[tuple[str, str]]:
 
 
 OPEN = re.compile(
-    r"/(livez|readyz|oauth/(token|revoke)/|share/token|s/|s/open|accounts/(login|sso)/.*|\.well-known/.*)"
+    r"/(livez|readyz|status|oauth/(token|revoke)/|share/token|s/|s/open|accounts/(login|sso)/.*|\.well-known/.*)"
 )
 NEIGHBOURS = (
     "admin/",

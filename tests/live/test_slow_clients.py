@@ -1,11 +1,10 @@
-"""Clients that send or read slowly, or not at all: everybody else is served as if they were not there."""
+"""Clients that send or read slowly, or not at all. A crowd of them: ``tests/faults/test_f18_slow_clients.py``."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket
-import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -99,36 +98,6 @@ def ended(wire: socket.socket, seconds: float) -> bool:
     return True
 
 
-def test_everybody_else_is_served(
-    file_store: LivePacs, session: requests.Session, large: Sent, sockets: ExitStack
-) -> None:
-    """200 half heads, 40 late bodies of strangers, 40 slow stores and 40 answers that nobody reads, at once."""
-    crowd: list[tuple[Begin, int]] = [(half_a_head, 200), (a_late_body, 40), (a_slow_store, 40), (an_unread_answer, 40)]
-    slow = []
-    for begin, count in crowd:
-        for _ in range(count):
-            wire = connect(file_store, sockets, buffer=4096 if begin is an_unread_answer else 0)
-            wire.sendall(begin(file_store, session, large))
-            if begin is a_slow_store:
-                slow.append(wire)
-    took: dict[str, list[float]] = {"/livez": [], "/dicom-web/studies?limit=1": []}
-    began = time.monotonic()
-    for number in range(20):
-        for path, times in took.items():
-            start = time.monotonic()
-            answer = requests.get(f"{file_store.url}{path}", headers=dict(session.headers), timeout=30)
-            times.append(time.monotonic() - start)
-            assert answer.status_code == 200, (number, path, answer.text)
-        for wire in slow:
-            with contextlib.suppress(OSError):
-                wire.sendall(b"x")
-        time.sleep(max(0.0, began + 0.75 * (number + 1) - time.monotonic()))
-    for path, times in took.items():
-        print(f"{path}: median {statistics.median(times) * 1000:.0f} ms, slowest {max(times) * 1000:.0f} ms")
-    assert max(max(times) for times in took.values()) < PATIENCE, took
-    assert max(statistics.median(times) for times in took.values()) < PATIENCE / 2, took
-
-
 @pytest.mark.parametrize("begin", [half_a_head, a_late_body])
 def test_a_request_is_whole_within_ten_seconds(
     file_store: LivePacs, session: requests.Session, large: Sent, sockets: ExitStack, begin: Begin
@@ -167,7 +136,7 @@ def test_stores_wait_for_each_other_but_not_for_ever(
         with contextlib.suppress(TimeoutError):
             answer = wire.recv(4096)
             assert answer.startswith(b"HTTP/1.1 503 "), answer
-            assert b"Retry-After: 5" in answer
+            assert b"Retry-After: " in answer
             refused += 1
     assert refused >= 60 - 2 * 12
     for wire in wires:

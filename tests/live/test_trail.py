@@ -16,9 +16,9 @@ import pytest
 import requests
 
 from standalone.services.postgres import Postgres
+from tests.live.own_postgres import own_postgres, start_again
 from tests.live.senders import AS_STORED, Sent, make_sent, store
 from tests.live.server import LivePacs
-from tests.live.test_kill import own_postgres, start_again
 
 __all__ = ["own_postgres"]
 

@@ -159,7 +159,7 @@ def test_ready(stranger: Browser, monkeypatch: pytest.MonkeyPatch, settings: Any
     response = stranger.get("/readyz")
     assert response.status_code == 200
     services = ("database", "object_store", "broker", "trail", "sealing")
-    assert response.json() == dict.fromkeys(services, "ok")
+    assert response.json() == dict.fromkeys(services, "ok") | {"mode": "normal"}
     settings.PACS = settings.PACS.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
     assert stranger.get("/readyz").json()["broker"] == "ok"
     monkeypatch.setattr(health, "_last", None)

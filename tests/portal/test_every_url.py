@@ -22,6 +22,7 @@ OPEN = {
     ".well-known/oauth-authorization-server",
     "livez",
     "readyz",
+    "status",
     "s/",
     "s/open",
     "share/token",

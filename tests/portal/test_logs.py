@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import logging.config
 from io import StringIO
@@ -10,7 +11,10 @@ import pytest
 from django.db import DatabaseError, connection
 from django.test import Client as Browser
 
-from pacs_project.logs import WithoutValues
+from pacs_project.config import config
+from pacs_project.logs import FORMAT, WithoutValues, formatter
+from pacs_project.logs_json import JsonLines
+from telemetry.at_work import working_on
 
 NAME = "ZZMARKER^NAME"
 
@@ -74,7 +78,7 @@ def test_a_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     def broken(*_: object) -> None:
         raise RuntimeError(NAME)
 
-    monkeypatch.setattr("portal.health._states", broken)
+    monkeypatch.setattr("portal.health.states_now", broken)
     stream = StringIO()
     [handler] = [h for h in logging.getLogger().handlers if isinstance(h.formatter, WithoutValues)]
     assert isinstance(handler, logging.StreamHandler)
@@ -83,3 +87,49 @@ def test_a_defect_of_ours(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     assert answer.status_code == 500
     assert "builtins.RuntimeError" in stream.getvalue()
     assert NAME not in stream.getvalue()
+
+
+def test_json_lines() -> None:
+    """One object a line, with the id of what is at work and without what an exception says."""
+    stream = StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonLines())
+    log = logging.getLogger("tests.json")
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        with working_on("task-7"):
+            try:
+                raise ValueError(NAME)
+            except ValueError:
+                log.exception("it failed\nin two lines")
+        with working_on(""):
+            log.info("done", extra={"fields": {"route": "studies", "ms": 1.5}})
+    finally:
+        log.removeHandler(handler)
+    failed, done = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert failed["request_id"] == "task-7"
+    assert failed["message"] == "it failed\nin two lines"
+    assert "builtins.ValueError" in failed["exception"]
+    assert NAME not in stream.getvalue()
+    assert (done["route"], done["ms"], done["level"]) == ("studies", 1.5, "INFO")
+    assert "request_id" not in done
+
+
+def test_plain_lines_have_the_id() -> None:
+    handler = WithoutValues(FORMAT)
+    record = logging.LogRecord("tests", logging.INFO, "", 0, "it came", None, None)
+    with working_on("hl7-12"):
+        assert handler.format(record).endswith("tests [hl7-12] it came")
+    # Requests of other tests leave theirs in this thread.
+    with working_on(""):
+        assert handler.format(record).endswith("tests [-] it came")
+
+
+def test_gunicorn_writes_as_we_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACS_LOG_FORMAT", "json")
+    config.cache_clear()
+    try:
+        assert isinstance(formatter(), JsonLines)
+    finally:
+        config.cache_clear()

@@ -236,7 +236,7 @@ def test_without_a_trail_nothing_is_shown(
     finally:
         with connection.cursor() as cursor:
             cursor.execute("ALTER TABLE elsewhere RENAME TO audit_accessevent")
-    assert (response.status_code, response["Retry-After"]) == (503, "5")
+    assert (response.status_code, int(response["Retry-After"]) > 0) == (503, True)
     assert MARKER not in response.content.decode()
     assert browser.get("/").status_code == 200
 

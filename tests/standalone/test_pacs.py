@@ -142,9 +142,10 @@ def test_up_status_second_up_and_stop(installation: Installation) -> None:
     assert "already running" in second.stdout
     assert str(launcher.pid) in second.stdout
 
-    doctor = installation.pacs("doctor")
+    doctor = installation.pacs("doctor", "--settings")
     assert doctor.returncode == 0, doctor.stdout
     assert "secret_key" in doctor.stdout
+    assert "Nothing to put right" in doctor.stdout
     assert (installation.layout.secrets / "secret_key").read_text() not in doctor.stdout
 
     assert "events of the access trail are sealed" in doctor.stdout

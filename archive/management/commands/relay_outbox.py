@@ -19,13 +19,14 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.utils.module_loading import import_string
 
 from archive.object_store import ObjectStoreError, object_store
-from archive.outbox import RUN_OUTBOX_ENTRY, SWEEP, Wish, relay_once, wish
+from archive.outbox import PERIODIC, RUN_OUTBOX_ENTRY, SWEEP, Wish, mind_the_clock, relay_once, wish
 
 log = logging.getLogger("archive.outbox")
 
 PAUSE = 0.5
 LONGEST_IDLE = 2.0
 LONGEST_PAUSE = 10.0
+CLOCK_EVERY = 60.0
 CLEAR_EVERY = 6 * 3600.0
 UPKEEP_EVERY = 24 * 3600.0
 # Longer than any upload takes: on S3 age is all that tells a dead one from one that is still going on.
@@ -59,8 +60,11 @@ class Command(BaseCommand):
     def relay(self, stop: threading.Event, *, once: bool = False) -> None:
         """The turns of the relay."""
         pause = PAUSE
-        clear_at = upkeep_at = time.monotonic()
+        clear_at = upkeep_at = clock_at = time.monotonic()
         while not stop.is_set():
+            if time.monotonic() >= clock_at:
+                clock_at = time.monotonic() + CLOCK_EVERY
+                look_at_the_clock()
             if time.monotonic() >= clear_at:
                 clear_at = time.monotonic() + CLEAR_EVERY
                 clear_abandoned()
@@ -107,16 +111,26 @@ def clear_abandoned() -> None:
 def wish_sweep() -> None:
     """Let a worker remove what was deleted long enough ago."""
     try:
-        wish([Wish(SWEEP, "all")])
+        wish([Wish(SWEEP, "all"), *(each for periodic in PERIODIC for each in periodic())])
     except (DatabaseError, InterfaceError):
         log.warning("the database is away; the sweep comes with the next turn")
         connection.close()
 
 
+def look_at_the_clock() -> None:
+    """Whether it was put back since."""
+    try:
+        mind_the_clock()
+    except (DatabaseError, InterfaceError):
+        log.warning("the database is away; the clock is looked at again in a minute")
+        connection.close()
+
+
 def upkeep() -> None:
-    """Remove what has ended elsewhere: the command ``upkeep`` knows what that is."""
+    """Remove what has ended elsewhere: the commands ``upkeep`` and ``prune`` know what that is."""
     try:
         call_command("upkeep")
+        call_command("prune")
     except (DatabaseError, InterfaceError):
         log.warning("the database is away; the upkeep comes tomorrow")
         connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -16,6 +17,8 @@ class Between(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Between)
         self.target = target.removeprefix("http://").split(":")
         self.plan = plan
+        # What is done with the path and the body of a PUT, whose answer is a plain 200.
+        self.lie: Callable[[str, bytes], object] | None = None
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -30,6 +33,9 @@ class _Between(BaseHTTPRequestHandler):
         if plan == "503":
             self._say(503, [], b"")
             return
+        if self.command == "PUT" and self.server.lie is not None:
+            self.server.lie(self.path, body)
+            plan = "lie"
         if plan == "lie":
             self._say(200, [("ETag", '"0"')], b"")
             return

@@ -1,0 +1,47 @@
+"""What a restored database must be told: that it was away, and that what was signed in then is so no more.
+
+A session, a token or a code that was revoked after the backup would be alive again, and nobody can tell which ones
+were. So all of them end; people and machines sign in again. API keys, share links and accounts that were ended after
+the backup have to be ended once more, by hand: the person who restores is told so.
+"""
+
+from __future__ import annotations
+
+from django.contrib.sessions.models import Session
+from django.db import transaction
+from django.db.models.functions import Now
+from oauth2_provider.models import get_access_token_model, get_grant_model
+
+from access import app_sessions
+from access.models import AppSession, LinkToken
+from access.trail import system_event
+from audit.kinds import RESTORED
+from audit.record import record
+from custody.backups.manifest import Manifest
+from custody.backups.models import BackupRun, Outcome
+from custody.backups.restoring import Restored
+
+_BROKEN_OFF = "what was under way when the backup was made did not come back"
+
+
+def settle(manifest: Manifest, restored: Restored, where: str, person: str) -> int:
+    """In one transaction, with the event of the restore; how many sessions and tokens ended."""
+    with transaction.atomic():
+        ended = Session.objects.all().delete()[1].get("sessions.Session", 0)
+        ended += app_sessions.end(list(AppSession.objects.filter(ended_at=None)))
+        for model in (get_access_token_model(), get_grant_model(), LinkToken):
+            ended += model.objects.all().delete()[0]
+        unfinished = BackupRun.objects.filter(outcome=Outcome.RUNNING)
+        unfinished.exclude(name=manifest.name).update(outcome=Outcome.FAILED, text=_BROKEN_OFF, finished_at=Now())
+        # The dump was taken while its own backup was still being made.
+        unfinished.filter(name=manifest.name).update(
+            outcome=Outcome.DAMAGED if manifest.damaged else Outcome.GOOD,
+            finished_at=manifest.made_at,
+            complete_until=manifest.facts.complete_until,
+        )
+        text = (
+            f"backup {manifest.name} of {manifest.facts.complete_until:%Y-%m-%dT%H:%M:%SZ} restored from {where} by "
+            f"{person}: {restored.objects} objects, {len(restored.left_out)} left out; {ended} sessions, tokens ended"
+        )
+        record([system_event(RESTORED, text, instance_count=restored.objects, bytes=restored.bytes)])
+    return ended

@@ -1,0 +1,91 @@
+"""Objects that no facts name: stored so shortly before the index was lost that none were written, or orphans.
+
+Nothing that was acknowledged is lost for want of facts: such an object is read and hashed whole, and indexed in the
+order of the keys, which is that of the minutes in which they came. Of two under one SOP Instance UID the first stays.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Final
+
+from django.db.models import Max
+
+from archive.index import index
+from archive.index_rows import StoredObject
+from archive.models import DeletedObject
+from archive.object_store import object_store
+from archive.store import known_objects
+from archive.sweep import HOLDERS
+from custody.facts.reading import Unread, many, whole_object
+from custody.facts.tally import Tally
+
+ORIGINALS: Final = "instances/"
+TRANSCODED: Final = "derived/transcoded/"
+# Objects that a process reads at a time.
+CHUNK: Final = 50
+_KEYS: Final = 1000
+
+
+def unknown_keys(beginning: str) -> list[str]:
+    """The keys that no row has, neither as stored nor as deleted, in order. Raises ``ObjectStoreError``."""
+    found: list[str] = []
+    keys = object_store().keys(beginning)
+    while some := list(islice(keys, _KEYS)):
+        known = set(DeletedObject.objects.filter(object_key__in=some).values_list("object_key", flat=True))
+        for model, column in HOLDERS[beginning]:
+            known.update(model._default_manager.filter(**{f"{column}__in": some}).values_list(column, flat=True))
+        found.extend(key for key in some if key not in known)
+    return sorted(found)
+
+
+def chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Work for one process at a time."""
+    remaining = iter(keys)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk
+
+
+def read(keys: Sequence[str]) -> list[StoredObject | Unread]:
+    """These objects, each read whole."""
+    return list(many(whole_object, keys))
+
+
+def take(found: Sequence[StoredObject | Unread], tally: Tally) -> None:
+    """Index what may be, and tell of the rest."""
+    read_well = []
+    for each in found:
+        if isinstance(each, Unread):
+            tally.problem(each.kind, each.text)
+        else:
+            read_well.append(each)
+    known = {uid: one.hashes for uid, one in known_objects(each.uid for each in read_well).items()}
+    deleted = _deleted([each.uid for each in read_well])
+    new: dict[str, StoredObject] = {}
+    for each in read_well:
+        if each.key.startswith(TRANSCODED) and (each.uid in known or each.uid in deleted or each.uid in new):
+            tally.counts["spare_representations"] += 1
+        elif each.uid in known or each.uid in new:
+            same = each.sha256 in known[each.uid] if each.uid in known else each.sha256 == new[each.uid].sha256
+            if same:
+                tally.counts["duplicates"] += 1
+            else:
+                tally.problem("conflicts", f"{each.key}: other bytes are indexed under its SOP Instance UID {each.uid}")
+        elif each.uid in deleted and _minute(each.key) < deleted[each.uid].replace(second=0, microsecond=0):
+            tally.counts["of_deleted"] += 1
+        else:
+            new[each.uid] = each
+    if new:
+        index(list(new.values()), lambda indexed: None)
+        tally.counts["without_facts"] += len(new)
+
+
+def _deleted(uids: Sequence[str]) -> dict[str, datetime]:
+    """When those of these instances that can be brought back were deleted."""
+    rows = DeletedObject.objects.filter(sop_instance_uid__in=uids).exclude(sop_instance_uid="")
+    return dict(rows.values_list("sop_instance_uid").annotate(Max("deleted_at")))
+
+
+def _minute(key: str) -> datetime:
+    """The minute in which an object came, as its key says it (``archive.store``)."""
+    return datetime.strptime("/".join(key.split("/")[1:5]), "%Y/%m/%d/%H-%M").replace(tzinfo=UTC)

@@ -1,0 +1,118 @@
+"""While the object store is away nobody waits for it; with a spool, what is stored meanwhile is kept and moves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from archive.object_store import breaker as breakers
+from archive.object_store import spooled
+from archive.object_store.errors import ObjectMissing, ObjectStoreUnavailable
+from archive.object_store.file import FileObjectStore
+from archive.object_store.guarded import GuardedObjectStore
+from archive.object_store.port import Staged
+from archive.object_store.spooled import SpooledObjectStore
+
+
+class Moody(FileObjectStore):
+    """A store that can be away, and counts who asked."""
+
+    away = False
+    asked = 0
+
+    def _moody(self) -> None:
+        self.asked += 1
+        if self.away:
+            raise ObjectStoreUnavailable("away")
+
+    def publish(self, items: Sequence[tuple[Staged, str]]) -> None:
+        self._moody()
+        super().publish(items)
+
+    def open_range(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        self._moody()
+        return super().open_range(key, offset, length)
+
+    def read_range(self, key: str, offset: int, length: int) -> bytes:
+        self._moody()
+        return super().read_range(key, offset, length)
+
+    def check(self) -> None:
+        self._moody()
+
+
+@pytest.fixture
+def moody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Moody:
+    monkeypatch.setattr(breakers, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr(spooled, "MOVE_SECONDS", 0.01)
+    return Moody(tmp_path / "bucket")
+
+
+def eventually(so: Callable[[], bool]) -> bool:
+    until = time.monotonic() + 60
+    while not so() and time.monotonic() < until:
+        time.sleep(0.01)
+    return so()
+
+
+def test_it_opens_and_closes_by_itself(moody: Moody, caplog: pytest.LogCaptureFixture) -> None:
+    store = GuardedObjectStore(moody)
+    store.put("a.dcm", b"abc")
+    moody.away = True
+    for _ in range(breakers.FAILURES):
+        assert store.breaker.open_since is None
+        with pytest.raises(ObjectStoreUnavailable):
+            store.read_range("a.dcm", 0, 3)
+    assert store.breaker.open_since is not None
+    with pytest.raises(ObjectStoreUnavailable, match="is away"):
+        store.read_range("a.dcm", 0, 3)
+    moody.away = False
+    assert eventually(lambda: store.breaker.open_since is None)
+    assert store.read_range("a.dcm", 0, 3) == b"abc"
+    assert "is back" in caplog.text
+
+
+def test_half_open_one_failure_opens_it_again(moody: Moody) -> None:
+    store = GuardedObjectStore(moody)
+    breaker = store.breaker
+    for _ in range(breakers.FAILURES):
+        breaker.failed()
+    assert eventually(lambda: breaker.open_since is None)
+    moody.away = True
+    breaker.failed()
+    assert breaker.open_since is not None
+    moody.away = False
+    assert eventually(lambda: breaker.open_since is None)
+
+
+def test_an_error_about_one_object_is_an_answer(moody: Moody) -> None:
+    store = GuardedObjectStore(moody)
+    for _ in range(2 * breakers.FAILURES):
+        with pytest.raises(ObjectMissing):
+            store.read_range("none.dcm", 0, 3)
+    assert store.breaker.open_since is None
+
+
+def test_the_spool_keeps_and_moves(moody: Moody, tmp_path: Path) -> None:
+    store = SpooledObjectStore(GuardedObjectStore(moody), tmp_path / "spooled")
+    moody.away = True
+    content = bytes(range(256)) * 8192
+    for name in ("a/1.dcm", "a/2.dcm"):
+        with store.stage() as staged:
+            staged.write(content)
+            store.publish([(staged, name)])
+    store.put("b.json", b"{}")
+    assert store.waiting() == 3
+    assert b"".join(store.open_range("a/2.dcm", 10)) == content[10:]
+    assert (store.size("a/1.dcm"), store.read_range("b.json", 0, 2)) == (len(content), b"{}")
+    # Another process finds what waits when it starts.
+    again = SpooledObjectStore(GuardedObjectStore(moody), tmp_path / "spooled")
+    moody.away = False
+    assert eventually(lambda: again.waiting() == 0)
+    assert b"".join(moody.open_range("a/1.dcm")) == content
+    assert again.read_range("b.json", 0, 2) == b"{}"
+    with pytest.raises(ObjectMissing):
+        again.size("c.dcm")

@@ -1,0 +1,233 @@
+"""The form of the files of a backup, its key, and which backups are kept."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from archive.object_store.file import FileObjectStore
+from custody.backups import contents
+from custody.backups.contents import Entry
+from custody.backups.copying import Copied, copy
+from custody.backups.errors import BackupError, Damaged, WrongKey
+from custody.backups.keeping import Rule, kept, prune
+from custody.backups.keys import BackupKey, read, read_or_make
+from custody.backups.manifest import Facts, Manifest, Part
+from custody.backups.manifest import read as read_manifest
+from custody.backups.manifest import write as write_manifest
+from custody.backups.sealed import CHUNK, HEADER, Sealer, sealed_size, unseal
+from custody.backups.target import CONTENT, Target, open_target, part_key
+
+KEY, OTHER = BackupKey(bytes(range(32))), BackupKey(bytes(32))
+SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK]
+
+
+def seal(data: bytes, name: str = "one", key: BackupKey = KEY) -> bytes:
+    sink = io.BytesIO()
+    sealer = Sealer(sink, key, name)
+    for start in range(0, len(data), 50_000):
+        sealer.write(data[start : start + 50_000])
+    sealer.finish()
+    assert (sealer.size, sealer.sha256) == (len(data), hashlib.sha256(data).digest())
+    return sink.getvalue()
+
+
+def opened(sealed: bytes, name: str = "one", key: BackupKey = KEY) -> bytes:
+    pieces: Iterator[bytes] = (sealed[start : start + 10_000] for start in range(0, len(sealed), 10_000))
+    return b"".join(unseal(pieces, key, name))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_sealed_comes_back(size: int) -> None:
+    data = os.urandom(size)
+    sealed = seal(data)
+    assert len(sealed) == sealed_size(size)
+    assert opened(sealed) == data
+    assert data[:64] not in sealed or not data
+    assert seal(data) != sealed
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_cut_is_found(size: int) -> None:
+    sealed = seal(os.urandom(size))
+    cuts = {0, HEADER - 1, HEADER, len(sealed) - 1, *range(HEADER, len(sealed), CHUNK + 16)} - {len(sealed)}
+    for cut in sorted(cuts):
+        with pytest.raises(Damaged):
+            opened(sealed[:cut])
+
+
+def test_chunks_that_are_exchanged_left_out_or_added_are_found() -> None:
+    sealed = seal(os.urandom(3 * CHUNK))
+    step = CHUNK + 16
+    head, one, two, three = sealed[:HEADER], *(sealed[HEADER + n * step : HEADER + (n + 1) * step] for n in range(3))
+    for wrong in (head + two + one + three, head + one + three, head + one + two, sealed + three, head + three):
+        with pytest.raises(Damaged):
+            opened(wrong)
+
+
+def test_flipped_bits_are_found_wherever_they_are() -> None:
+    sealed = seal(os.urandom(CHUNK + 10))
+    for place in (0, 20, 30, HEADER, HEADER + CHUNK + 5, len(sealed) - 1):
+        wrong = bytearray(sealed)
+        wrong[place] ^= 0x80
+        with pytest.raises((Damaged, WrongKey)):
+            opened(bytes(wrong))
+
+
+def test_a_file_is_bound_to_its_name_and_its_key() -> None:
+    with pytest.raises(Damaged):
+        opened(seal(b"text"), name="another")
+    with pytest.raises(WrongKey, match=KEY.id.hex()):
+        opened(seal(b"text"), key=OTHER)
+
+
+def test_a_key_is_made_once_and_closed_to_others(tmp_path: Path) -> None:
+    path = tmp_path / "secrets/backup_key"
+    made, new = read_or_make(path)
+    assert (new, path.stat().st_mode & 0o777) == (True, 0o600)
+    assert read_or_make(path) == (made, False)
+    path.write_text(str(made).replace(made.id.hex(), OTHER.id.hex()))
+    with pytest.raises(BackupError, match="holds no key of backups"):
+        read(path)
+    with pytest.raises(BackupError, match="PACS_BACKUP__KEY names its file"):
+        read(tmp_path / "nowhere")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Target:
+    config = SimpleNamespace(data=tmp_path / "data")
+    return open_target(str(tmp_path / "target"), KEY, config, make=True)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> FileObjectStore:
+    return FileObjectStore(tmp_path / "store")
+
+
+def put(store: FileObjectStore, key: str, data: bytes, *, says: bytes | None = None, hard: bool = True) -> Entry:
+    store.put(key, data)
+    return Entry(key, len(data), hashlib.sha256(data if says is None else says).hexdigest(), hard)
+
+
+def names(target: Target) -> set[str]:
+    return {key.removeprefix(CONTENT) for key in target.store.keys(CONTENT)}
+
+
+def test_objects_are_copied_once_and_only_if_they_are_what_their_row_says(
+    target: Target, source: FileObjectStore
+) -> None:
+    good, wrong = put(source, "instances/a/1", b"good"), put(source, "instances/a/2", b"baad", says=b"good")
+    gone = Entry("instances/b/3", 4, None, hard=True)
+    soft = Entry("derived/metadata/4", None, None, hard=False)
+    entries, copied = sorted([good, wrong, gone, soft], key=lambda entry: entry.key), Copied()
+    copy(source, target, entries, copied, last=False)
+    assert (copied.objects, copied.damaged) == (1, [])
+    copy(source, target, entries, copied, last=True)
+    assert (copied.objects, copied.damaged) == (1, ["instances/a/2", "instances/b/3"])
+    assert names(target) == {"instances/a/1"}
+    assert b"".join(target.read(f"{CONTENT}instances/a/1")) == b"good"
+
+
+def test_a_target_within_the_object_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="belongs on another disk"):
+        open_target(str(tmp_path / "store/objects/b"), KEY, SimpleNamespace(data=tmp_path), make=True)
+    with pytest.raises(BackupError, match="There are no backups"):
+        open_target(str(tmp_path / "nothing"), KEY, SimpleNamespace(data=tmp_path))
+
+
+NOON = datetime(2030, 3, 31, 12, tzinfo=UTC)
+
+
+def name_of(moment: datetime) -> str:
+    return f"{moment:%Y%m%dt%H%M%Sz}-0000"
+
+
+def test_the_newest_of_days_weeks_and_months_are_kept() -> None:
+    # Twice a day for 100 days.
+    moments = [NOON - timedelta(hours=12 * n) for n in range(200)]
+    reasons = kept([name_of(m) for m in moments], set(), Rule(3, 2, 4))
+    days = [name for name, why in reasons.items() if any(word.startswith("day") for word in why)]
+    assert len(days) == 3
+    assert sum(word.startswith("week") for why in reasons.values() for word in why) == 2
+    assert sum(word.startswith("month") for why in reasons.values() for word in why) == 4
+    assert "the newest" in reasons[name_of(NOON)]
+
+
+def test_the_newest_that_was_verified_is_never_removed() -> None:
+    moments = [NOON - timedelta(days=n) for n in range(30)]
+    sound = name_of(moments[29])
+    reasons = kept([name_of(m) for m in moments], {sound, name_of(moments[29] - timedelta(days=1))}, Rule(1, 0, 0))
+    assert reasons == {
+        name_of(NOON): ["the newest", "day 2030-03-31"],
+        sound: ["the newest that was verified"],
+    }
+
+
+def backup(target: Target, source: FileObjectStore, moment: datetime, entries: list[Entry]) -> str:
+    """A backup of these objects, without a database."""
+    name = name_of(moment)
+    entries = sorted(entries, key=lambda entry: entry.key)
+    copy(source, target, entries, Copied(), last=True)
+    with target.store.stage() as staged:
+        sealer = Sealer(staged, KEY, part_key(name, "objects"))
+        count, size = contents.write(entries, sealer)
+        sealer.finish()
+        target.store.publish([(staged, part_key(name, "objects"))])
+    facts = Facts(moment, {"archive_instance": count}, 0, 0, 0, 18, {})
+    parts = {"objects": Part(sealer.size, sealer.sha256.hex())}
+    write_manifest(target, Manifest(name, "0", moment, facts, parts, count, size, True, "", ()))
+    return name
+
+
+def test_what_only_removed_backups_name_goes_with_them(target: Target, source: FileObjectStore) -> None:
+    one, two, three = (put(source, f"instances/d/{n}", b"%d" % n) for n in (1, 2, 3))
+    old = backup(target, source, NOON - timedelta(days=2), [one, two])
+    new = backup(target, source, NOON, [two, three])
+    assert list(contents.read(target, part_key(new, "objects"))) == [two, three]
+    rule = Rule(1, 0, 0)
+    dry = prune(target, rule, dry_run=True, now=NOON, tell=print)
+    assert (dry.backups, dry.objects, len(target.names())) == ([old], 1, 2)
+    done = prune(target, rule, dry_run=False, now=NOON, tell=print)
+    assert (done.backups, done.objects) == ([old], 1)
+    assert (target.names(), names(target)) == ([new], {two.key, three.key})
+    assert read_manifest(target, new).objects == 2
+
+
+def test_nothing_is_removed_beside_backups_of_another_key(target: Target, source: FileObjectStore) -> None:
+    entry = put(source, "instances/d/1", b"1")
+    for days in (0, 1, 2):
+        backup(target, source, NOON - timedelta(days=days), [entry])
+    stranger = Target(target.name, target.store, OTHER)
+    with pytest.raises(WrongKey):
+        prune(stranger, Rule(1, 0, 0), dry_run=False, now=NOON, tell=print)
+    assert len(target.names()) == 3
+
+
+def test_what_was_broken_off_goes_after_some_days(target: Target, source: FileObjectStore) -> None:
+    backup(target, source, NOON, [])
+    for days in (1, 3):
+        target.write(part_key(name_of(NOON - timedelta(days=days)), "files"), b"half")
+    done = prune(target, Rule(1, 0, 0), dry_run=False, now=NOON, tell=print)
+    assert done.backups == [name_of(NOON - timedelta(days=3))]
+    assert target.unfinished() == [name_of(NOON - timedelta(days=1))]
+
+
+def test_a_bucket_is_a_target(tmp_path: Path, source: FileObjectStore, s3_settings: dict[str, str]) -> None:
+    access = {name: value for name, value in s3_settings.items() if name != "bucket"}
+    secret = SimpleNamespace(get_secret_value=lambda: access["secret_access_key"])
+    s3 = SimpleNamespace(**(access | {"secret_access_key": secret}))
+    config = SimpleNamespace(data=tmp_path / "data", backup=SimpleNamespace(s3=s3))
+    target = open_target(f"s3://{s3_settings['bucket']}/backups-of-{tmp_path.name}".lower(), KEY, config)
+    entry = put(source, "instances/d/1", os.urandom(100_000))
+    name = backup(target, source, NOON, [entry])
+    assert (target.names(), names(target)) == ([name], {entry.key})
+    assert hashlib.sha256(b"".join(target.read(CONTENT + entry.key))).hexdigest() == entry.sha256
+    target.remove(name)
+    assert target.names() == []

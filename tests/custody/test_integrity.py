@@ -1,0 +1,197 @@
+"""Scrub in the background, the second store, and findings as those who look after an archive meet them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.test import Client as Browser
+from pydicom.uid import generate_uid
+
+from archive import copying, damage
+from archive.at_rest_pace import processors
+from archive.models import DeletedObject, Instance, OutboxEntry, SecondCopy, Series
+from archive.sweep import sweep_all
+from archive.tasks import TASKS
+from audit.models import AccessEvent
+from custody.integrity import background
+from custody.integrity.management.commands.scrub import status
+from custody.integrity.models import Finding, Lap, State
+from tests.access.conftest import make_client, make_person, make_token
+from tests.administration.conftest import SignedIn, as_role, machine
+from tests.append_only import flush_may_empty_the_trail
+from tests.dicomweb.conftest import Door, body_of, door_for
+from tests.dicomweb.objects import make_object
+
+__all__ = ["as_role", "door_for", "flush_may_empty_the_trail", "machine", "make_client", "make_person", "make_token"]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class House:
+    """One archive with its objects in a folder of its own."""
+
+    def __init__(self, settings: Any, folder: Path, door: Door) -> None:
+        self.settings, self.folder, self.door = settings, folder, door
+        self.set(data=folder)
+
+    def set(self, **fields: Any) -> None:
+        self.settings.PACS = self.settings.PACS.model_copy(update=fields)
+
+    def two_stores(self, **how: Any) -> None:
+        copies = self.settings.PACS.copies.model_copy(update={"folder": self.folder / "second"} | how)
+        self.set(copies=copies)
+
+    def store(self, count: int = 3) -> list[Instance]:
+        study, series = generate_uid(), generate_uid()
+        same = {"StudyInstanceUID": study, "SeriesInstanceUID": series}
+        objects = [make_object(**same, SOPInstanceUID=generate_uid(), InstanceNumber=n) for n in range(1, count + 1)]
+        assert self.door.store(objects).status_code == 200
+        return list(Instance.objects.order_by("pk"))
+
+    def file(self, row: Instance, root: str = "store") -> Path:
+        return self.folder / root / "objects" / row.object_key
+
+    def flip(self, row: Instance, root: str = "store") -> None:
+        path = self.file(row, root)
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.chmod(0o640)
+        path.write_bytes(data)
+        damage._noted.clear()
+
+    def whole(self, row: Instance) -> Any:
+        series = row.series
+        return self.door.get(f"studies/{series.study}/series/{series}/instances/{row}", "application/dicom")
+
+
+@pytest.fixture
+def house(settings: Any, tmp_path: Path, door_for: Callable[..., Door]) -> House:
+    return House(settings, tmp_path, door_for("technologist"))
+
+
+def test_the_walk_in_the_background(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = house.store()
+    house.flip(rows[1])
+    monkeypatch.setattr(processors, "busy", lambda percent: False)
+    monkeypatch.setattr(background, "pace", lambda: 0)  # one object a turn
+    for to_go in (2, 1):
+        background.turn("all")
+        assert Lap.objects.get().ended_at is None
+        assert status()["objects_to_go"] == to_go
+    background.turn("all")
+    lap = Lap.objects.get()
+    assert (lap.objects_read, lap.found, lap.ended_at is not None) == (3, 1, True)
+    found = Finding.objects.get()
+    assert (found.kind, found.sop_instance_uid, found.state) == ("altered", str(rows[1]), State.OPEN)
+    background.turn("all")  # not due for thirty days
+    assert Lap.objects.count() == 1
+    house.flip(rows[1])  # back
+    assert TASKS["object_damaged"](rows[1].object_key) is None
+    assert Finding.objects.get().state == State.REPAIRED
+
+
+def test_a_walk_waits_for_others_and_can_be_switched_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.store(1)
+    monkeypatch.setattr(processors, "busy", lambda percent: True)
+    background.turn("all")
+    monkeypatch.setattr(processors, "busy", lambda percent: False)
+    house.set(scrub=house.settings.PACS.scrub.model_copy(update={"days": 0}))
+    background.turn("all")
+    assert not Lap.objects.exists()
+
+
+def test_what_came_before_is_read_as_it_is_until_a_scrub(house: House) -> None:
+    [row] = house.store(1)
+    crcs = bytes(row.block_crcs or b"")
+    Instance.objects.update(block_crcs=None)
+    right = body_of(house.whole(row))
+    assert status()["not_yet_checkable"] == 1
+    call_command("scrub", "--dry-run", stdout=io.StringIO())
+    assert Instance.objects.get().block_crcs is None
+    call_command("scrub", stdout=io.StringIO())
+    assert bytes(Instance.objects.get().block_crcs or b"") == crcs
+    assert body_of(house.whole(row)) == right
+    house.flip(row)
+    answer = house.whole(row)
+    assert (answer.status_code, answer.json()["code"]) == (500, "object-damaged")
+    assert OutboxEntry.objects.get(kind="object_damaged").subject == row.object_key
+
+
+def test_an_archive_gets_a_second_store(house: House) -> None:
+    rows = house.store()
+    house.two_stores()
+    assert copying.waiting() == 3
+    said = io.StringIO()
+    call_command("copy_objects", stdout=said, stderr=io.StringIO())
+    assert said.getvalue() == "0 objects are not in the second store\n"
+    assert all(house.file(row, "second").read_bytes() == house.file(row).read_bytes() for row in rows)
+    later = house.store(1)[-1]
+    assert copying.waiting() == 1
+    TASKS["copy_series"](str(later.series_id))
+    assert copying.waiting() == 0
+    house.file(later).unlink()
+    assert house.whole(later).status_code == 200
+    assert house.door.http.delete(
+        f"/dicom-web/studies/{later.series.study}", headers={"origin": "http://testserver"}
+    ).status_code in (204, 403)
+
+
+def test_damage_is_never_copied_and_deletions_follow(house: House) -> None:
+    house.two_stores()
+    sound, bad = house.store(2)
+    house.flip(bad)
+    TASKS["copy_series"](str(Series.objects.get().pk))
+    assert SecondCopy.objects.get().pk == sound.pk
+    assert not house.file(bad, "second").exists()
+    path = house.file(sound, "second")
+    assert path.exists()
+    Instance.objects.filter(pk=sound.pk).delete()
+    DeletedObject.objects.create(object_key=sound.object_key, sweep_after="2020-01-01T00:00Z", deleted_by="test")
+    sweep_all()
+    assert not path.exists()
+
+
+def test_both_stores_before_the_acknowledgement(house: House) -> None:
+    house.two_stores(before_acknowledgement=True)
+    [row] = house.store(1)
+    assert house.file(row, "second").read_bytes() == house.file(row).read_bytes()
+    (house.folder / "nothing").write_text("no folder")
+    house.two_stores(before_acknowledgement=True, folder=house.folder / "nothing")
+    assert house.door.store([make_object()]).status_code == 503
+    assert Instance.objects.count() == 1
+    assert house.whole(row).status_code == 200
+    house.two_stores(before_acknowledgement=False, folder=house.folder / "nothing")
+    assert house.door.store([make_object()]).status_code == 200
+
+
+def test_findings_are_listed_and_accepted(house: House, as_role: SignedIn, machine: Callable[[str], Browser]) -> None:
+    first, second = house.store(2)
+    for row in (first, second):
+        house.flip(row)
+        TASKS["object_damaged"](row.object_key)
+    window, looker, program = as_role("administrator"), as_role("auditor"), machine("administrator")
+    page = looker.get("/administration/findings/").content.decode()
+    assert str(first) in page
+    assert "Stored objects" in page
+    one, other = Finding.objects.order_by("pk")
+    address = f"/administration/findings/{one.pk}/"
+    assert "Accept it" not in looker.get(address).content.decode()
+    assert looker.post(address, {"reason": "x"}).status_code == 403
+    assert window.post(address, {"reason": ""}).status_code == 400
+    assert "is accepted" in window.post(address, {"reason": "known loss"}, follow=True).content.decode()
+    listed = program.get("/api/findings").json()
+    assert [each["id"] for each in listed] == [other.pk]
+    api = f"/api/findings/{other.pk}/accept"
+    assert program.post(api, {}, content_type="application/json").status_code == 400
+    done = program.post(api, {"reason": "known"}, content_type="application/json")
+    assert (done.status_code, done.json()["finding_state"]) == (200, "accepted")
+    assert program.post(api, {"reason": "known"}, content_type="application/json").status_code == 409
+    assert len(program.get("/api/findings?state=all").json()) == 2
+    TASKS["object_damaged"](first.object_key)
+    assert Finding.objects.get(pk=one.pk).state == State.ACCEPTED
+    assert AccessEvent.objects.filter(kind="integrity", purpose="known loss").exists()
