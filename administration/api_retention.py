@@ -278,7 +278,7 @@ class RetentionPlanAct(Managed):
         operation_id="retention_plan_act",
         parameters=[
             in_path("plan", NUMBER),
-            OpenApiParameter("act", {"type": "string", "enum": list(ACTS)}, OpenApiParameter.PATH),
+            in_path("act", f"^({'|'.join(ACTS)})$"),
         ],
         request=None,
         responses={

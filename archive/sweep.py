@@ -7,6 +7,7 @@ object that a row points at is never removed, whatever stands about it.
 """
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,8 @@ from archive.sweep_hold import may_remove
 from audit import kinds
 from audit.record import NewAccessEvent, record
 
+log = logging.getLogger("archive.sweep")
+
 ORPHAN_GRACE = timedelta(days=1)
 # How far back the regular sweep looks for orphans, by the day that stands in their keys.
 RECENT_DAYS = 14
@@ -53,8 +56,11 @@ HOLDERS: MutableMapping[str, Sequence[tuple[type[models.Model], str]]] = {
     "derived/transcoded/": [(Representation, "object_key"), (Instance, "object_key")],
 }
 
-# Each says whether the store may hold what the index has lost: then nothing is taken for an orphan.
+# Each says whether the store may hold what the index has lost: then nothing is taken for an orphan, and nothing removed
+# that is due, because what was deleted may have come back since.
 DOUBTS: list[Callable[[], bool]] = []
+# The same, asked of stored instances that have no row.
+WITNESSES: list[Callable[[Sequence[str]], bool]] = []
 
 
 @dataclass(slots=True)
@@ -80,11 +86,14 @@ def sweep_all(*, dry_run: bool = False) -> Swept:
 
 def _sweep(prefixes: Sequence[str], *, dry_run: bool) -> Swept:
     swept = Swept()
+    if any(doubt() for doubt in DOUBTS):
+        log.warning("nothing is swept: the index may lack what the object store has (./pacs rebuild)")
+        return swept
     try:
         for removed, size in [_count_due()] if dry_run else _remove_due():
             swept.removed += removed
             swept.bytes += size
-        for prefix in () if any(doubt() for doubt in DOUBTS) else prefixes:
+        for prefix in prefixes:
             for keys in _chunks(object_store().keys(prefix)):
                 swept.noted += _note_orphans(keys, dry_run=dry_run)
     except ObjectStoreError as error:
@@ -139,6 +148,9 @@ def _note_orphans(keys: Sequence[str], *, dry_run: bool) -> int:
     known = _held(keys)
     known.update(DeletedObject.objects.filter(object_key__in=keys).values_list("object_key", flat=True))
     orphans = [key for key in keys if key not in known]
+    instances = [key for key in orphans if key.startswith("instances/")]
+    if not dry_run and any(witness(instances) for witness in WITNESSES):
+        return 0
     if not dry_run:
         DeletedObject.objects.bulk_create(
             [DeletedObject(object_key=key, sweep_after=Now() + ORPHAN_GRACE, deleted_by="orphan") for key in orphans],

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from django.db import OperationalError
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import DeadlockDetected, LockNotAvailable
 
 # A statement that waits for a lock makes everybody wait who comes after it.
 LOCK_MILLISECONDS: Final = 1_000
@@ -72,7 +72,7 @@ def until_free(attempt: Callable[[], object], tell: Tell, longest: float = LONGE
             attempt()
             return
         except OperationalError as error:
-            if not isinstance(error.__cause__, LockNotAvailable) or time.monotonic() + pause > until:
+            if not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected) or time.monotonic() + pause > until:
                 raise
         tell("A table is in use (a backup, or a long search); trying again.")
         time.sleep(pause)

@@ -14,7 +14,7 @@ from telemetry.shared_values import SharedValue
 
 # prometheus_client makes its values of whatever class stands here.
 values.ValueClass = SharedValue
-disable_created_metrics()  # type: ignore[no-untyped-call]
+disable_created_metrics()
 REGISTRY: Final = CollectorRegistry()
 _QUICK: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _LONG: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0)

@@ -37,8 +37,10 @@ _EVENTS = {
     "DELETE": "REFERENCING OLD TABLE AS went",
     "TRUNCATE": "",
 }
+# By their names they come before those of facts (`custody.facts.triggers`): whoever changes an instance locks what is
+# counted first, then the outbox, as a Store does.
 _TRIGGERS = "".join(
-    f"CREATE TRIGGER usage_{event.lower()} AFTER {event} ON archive_instance {rows} "
+    f"CREATE TRIGGER count_usage_{event.lower()} AFTER {event} ON archive_instance {rows} "
     "FOR EACH STATEMENT EXECUTE FUNCTION archive_count_usage();\n"
     for event, rows in _EVENTS.items()
 )

@@ -1,5 +1,7 @@
 """What each study takes that was there before 0011: counted study by study, while it is used. It may be repeated."""
 
+import time
+
 from django.db import migrations
 
 _STEP = 500
@@ -14,20 +16,43 @@ _RECOUNT = """
 """
 
 
+# How often a step is tried whose studies are held by others for longer than a migration waits for a lock.
+_ATTEMPTS = 300
+
+
 def _count_what_is_there(apps, schema_editor):  # type: ignore[no-untyped-def]
     """Whoever stores or deletes has the study locked, so that what is counted here is exact."""
+    last = 0
+    while last is not None:
+        last = _patiently(schema_editor.connection, last)
+
+
+def _patiently(connection, last):  # type: ignore[no-untyped-def]
+    """One step, again where somebody else has one of its studies: what was counted before it is not counted anew."""
+    from django.db import OperationalError
+    from psycopg.errors import DeadlockDetected, LockNotAvailable
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _step(connection, last)
+        except OperationalError as error:
+            if attempt == _ATTEMPTS or not isinstance(error.__cause__, LockNotAvailable | DeadlockDetected):
+                raise
+        time.sleep(1)
+
+
+def _step(connection, last):  # type: ignore[no-untyped-def]
+    """The primary key of the last study that is counted now; None where there was none any more."""
     from django.db import transaction
 
-    last = 0
-    while True:
-        with transaction.atomic(), schema_editor.connection.cursor() as cursor:
-            cursor.execute(_NEXT, [last, _STEP])
-            pks = [pk for (pk,) in cursor.fetchall()]
-            if not pks:
-                return
-            cursor.execute(_HOLD, [pks])
-            cursor.execute(_RECOUNT, [pks])
-            last = pks[-1]
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(_NEXT, [last, _STEP])
+        pks = [pk for (pk,) in cursor.fetchall()]
+        if not pks:
+            return None
+        cursor.execute(_HOLD, [pks])
+        cursor.execute(_RECOUNT, [pks])
+        return pks[-1]
 
 
 class Migration(migrations.Migration):

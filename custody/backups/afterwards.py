@@ -1,5 +1,7 @@
 """What a restored database must be told: that it was away, and that what was signed in then is so no more.
 
+Until ``./pacs rebuild --add-missing`` has read what the object store knows nothing is swept.
+
 A session, a token or a code that was revoked after the backup would be alive again, and nobody can tell which ones
 were. So all of them end; people and machines sign in again. API keys, share links and accounts that were ended after
 the backup have to be ended once more, by hand: the person who restores is told so.
@@ -15,11 +17,15 @@ from oauth2_provider.models import get_access_token_model, get_grant_model
 from access import app_sessions
 from access.models import AppSession, LinkToken
 from access.trail import system_event
+from archive import outbox
+from archive.outbox import Wish
 from audit.kinds import RESTORED
 from audit.record import record
 from custody.backups.manifest import Manifest
 from custody.backups.models import BackupRun, Outcome
 from custody.backups.restoring import Restored
+from custody.facts.behind import say_needed
+from custody.facts.writing import WALK
 
 _BROKEN_OFF = "what was under way when the backup was made did not come back"
 
@@ -43,5 +49,8 @@ def settle(manifest: Manifest, restored: Restored, where: str, person: str) -> i
             f"backup {manifest.name} of {manifest.facts.complete_until:%Y-%m-%dT%H:%M:%SZ} restored from {where} by "
             f"{person}: {restored.objects} objects, {len(restored.left_out)} left out; {ended} sessions, tokens ended"
         )
+        # The object store may know of more than the backup, and it may have no facts at all.
+        say_needed()
+        outbox.wish([Wish(WALK, "0")])
         record([system_event(RESTORED, text, instance_count=restored.objects, bytes=restored.bytes)])
     return ended

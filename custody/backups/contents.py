@@ -24,7 +24,9 @@ from custody.backups.target import Target
 _SOURCES: Final = (
     "SELECT object_key, object_size, object_sha256, true FROM archive_instance",
     "SELECT object_key, object_size, object_sha256, true FROM archive_representation",
-    "SELECT object_key, size, sha256, false FROM archive_deletedobject WHERE sop_instance_uid <> ''",
+    # What was deleted and can be brought back, and originals that were replaced at rest, which a legal hold may keep.
+    "SELECT object_key, size, sha256, false FROM archive_deletedobject "
+    "WHERE sop_instance_uid <> '' OR deleted_by = 'at rest'",
     "SELECT object_key, object_size, NULL::bytea, false FROM archive_seriesdocument",
     "SELECT object_key, NULL::bigint, NULL::bytea, false FROM archive_thumbnailpack",
 )

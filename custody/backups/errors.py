@@ -5,6 +5,10 @@ class BackupError(Exception):
     """It can't be made or read; the text says why and what to do."""
 
 
+class UnderWay(BackupError):
+    """Another one is being made, which is as good."""
+
+
 class WrongKey(BackupError):
     """It was made with another key."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from archive.object_store import object_store
 from audit.kinds import BACKUP, Outcome
 from audit.record import record
 from custody.backups.copying import Copied
-from custody.backups.errors import BackupError
+from custody.backups.errors import BackupError, UnderWay
 from custody.backups.making import make, new_name
 from custody.backups.manifest import Manifest
 from custody.backups.models import BackupRun
@@ -40,6 +40,10 @@ def run(target: Target, config: Any, product: str, tell: Callable[[str], None]) 
     connection.close()
     try:
         made, copied = make(target, row.name, where, object_store(), config, product, tell)
+    except UnderWay:
+        # Two relays that began at the same moment: nothing failed.
+        row.delete()
+        raise
     except BaseException as error:
         text = str(error) if isinstance(error, BackupError) else type(error).__name__
         _end(row, Ended.FAILED, text)
@@ -55,6 +59,12 @@ def run(target: Target, config: Any, product: str, tell: Callable[[str], None]) 
     outcome = Outcome.MINOR_FAILURE if damaged else Outcome.SUCCESS
     _say("; ".join(filter(None, (text, damaged))), outcome, made.facts.counts["archive_instance"], copied.bytes)
     return made, copied
+
+
+def tell_of_removal(names: Sequence[str], where: str) -> None:
+    """The event of backups that are no more."""
+    if names:
+        _say(f"backups removed from {where} by {person()}: {', '.join(names)}"[:1000], Outcome.SUCCESS, 0, 0)
 
 
 def _end(row: BackupRun, outcome: Ended, text: str) -> None:

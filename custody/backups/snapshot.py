@@ -11,7 +11,7 @@ from typing import Any, Final
 import psycopg
 
 from archive.sweep_hold import HOLD
-from custody.backups.errors import BackupError
+from custody.backups.errors import BackupError, UnderWay
 from custody.backups.manifest import Facts
 from custody.backups.programs import Address
 
@@ -40,7 +40,7 @@ def alone(address: Address) -> Iterator[psycopg.Connection[Any]]:
     with _connected(address, autocommit=True) as session:
         row = session.execute("SELECT pg_try_advisory_lock(%s)", [ONE_AT_A_TIME]).fetchone()
         if row is None or not row[0]:
-            raise BackupError("Another backup of this installation is under way.")
+            raise UnderWay("Another backup of this installation is under way.")
         yield session
 
 

@@ -11,7 +11,7 @@ class FactsConfig(AppConfig):
 
     def ready(self) -> None:
         """The workers learn to write facts, and the sweep that such objects are ours."""
-        from archive import sweep, tasks
+        from archive import outbox, sweep, tasks
         from custody.facts import behind, documents, triggers, writing
         from custody.facts.models import FactsDocument
 
@@ -21,3 +21,5 @@ class FactsConfig(AppConfig):
         tasks.TASKS[writing.WALK] = writing.walk
         sweep.HOLDERS[documents.BEGINNING] = [(FactsDocument, "object_key"), (FactsDocument, "pending")]
         sweep.DOUBTS.append(behind.is_behind)
+        sweep.WITNESSES.append(behind.may_be_known)
+        outbox.PERIODIC.append(writing.revived)

@@ -54,7 +54,7 @@ class Facts:
     @property
     def version(self) -> int:
         """Its number, as its name has it."""
-        return int(self.key.rpartition("/")[2].split("-")[0])
+        return version_of(self.key)
 
 
 def folder_of(kind: str, subject: str) -> str:
@@ -68,6 +68,11 @@ def folder_of(kind: str, subject: str) -> str:
 def new_key(folder: str, version: int) -> str:
     """A key that was never used: two writers of one version do not meet."""
     return object_key(f"{folder}/{version:017d}-{uuid4().hex[:8]}.json.gz")
+
+
+def version_of(key: str) -> int:
+    """The number of the document under this key."""
+    return int(key.rpartition("/")[2].split("-")[0])
 
 
 def encoded(content: Mapping[str, Any]) -> bytes:
@@ -107,6 +112,6 @@ def newest(kind: str) -> Iterator[str]:
         yield max(versions)
 
 
-def later_than(folder: str, key: str | None) -> list[str]:
-    """The keys of a folder that come after ``key``, all of them where that is None. Raises ``ObjectStoreError``."""
-    return [each for each in object_store().keys(f"{folder}/") if key is None or each > key]
+def newest_version(folder: str) -> int:
+    """That of the newest document in a folder, 0 where there is none. Raises ``ObjectStoreError``."""
+    return max(map(version_of, object_store().keys(f"{folder}/")), default=0)

@@ -3,18 +3,25 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.db.models import Q
+
 from custody.facts.documents import Facts
 from custody.facts.models import FactsDocument
 
 
 def is_done(kind: str, facts: Facts) -> bool:
-    """Whether the index has read, or written, this very document."""
-    return FactsDocument.objects.filter(kind=kind, object_key=facts.key).exists()
+    """Whether the index has read, or written, this very document; or noted it, so that it knows what it says."""
+    return FactsDocument.objects.filter(_named([facts.key]), kind=kind).exists()
 
 
 def done(keys: list[str]) -> set[str]:
     """Those of ``keys`` that are."""
-    return set(keys) & set(FactsDocument.objects.filter(object_key__in=keys).values_list("object_key", flat=True))
+    found = FactsDocument.objects.filter(_named(keys)).values_list("object_key", "pending")
+    return set(keys) & {key for pair in found for key in pair}
+
+
+def _named(keys: list[str]) -> Q:
+    return Q(object_key__in=keys) | Q(pending__in=keys)
 
 
 def remember(kind: str, subject: str, facts: Facts) -> None:

@@ -39,7 +39,7 @@ def _restore(value: list[dict[str, Any]], at: datetime, **scope: Any) -> None:
     known = {row.mark: row for row in Restriction.objects.active().filter(**scope)}
     for said in value:
         if said["mark"] not in known:
-            Restriction.objects.create(**scope, **{name: said[name] or None for name in _SAID})
+            Restriction.objects.create(**scope, **{name: said[name] for name in _SAID})
     # Taken away after what the index remembers.
     gone = [row.pk for mark, row in known.items() if mark not in {said["mark"] for said in value} and row.set_at < at]
     Restriction.objects.filter(pk__in=gone).update(ended_at=timezone.now())

@@ -23,14 +23,16 @@ def identity(row: Mapping[str, Any]) -> Identity:
     return row["patient_id"], row["issuer_of_patient_id"], row["unidentified_study_uid"]
 
 
-def present(found: Sequence[Mapping[str, Any]]) -> dict[int, int]:
-    """The primary keys that patients have in this index, by those that facts name; unknown ones are inserted.
+def present(documents: Sequence[Sequence[Mapping[str, Any]]]) -> list[dict[int, int]]:
+    """For each document the primary keys that its patients have in this index, by those that it names; unknown ones are
+    inserted.
 
-    Whom an inserted identifier names is put right where that patient is among them.
+    One key may be of two patients in two documents: they may come from indexes that began empty one after the other.
+    Whom an inserted identifier names is put right where that patient is in the same document.
     """
-    by_identity = {identity(row): row for row in found}
+    by_identity = {identity(row): row for found in documents for row in found}
     if not by_identity:
-        return {}
+        return [{} for _ in documents]
     known = _known(by_identity)
     new = [row for key, row in by_identity.items() if key not in known]
     if new:
@@ -40,12 +42,14 @@ def present(found: Sequence[Mapping[str, Any]]) -> dict[int, int]:
         # Somebody else has the key that they had.
         rows.insert(Patient, [_without(row, "id") for row in bare if identity(row) not in known])
         known = _known(by_identity)
-    numbers = {row["id"]: known[key] for key, row in by_identity.items()}
-    for row in new:
-        if row["merged_into_id"] in numbers:
-            Patient.objects.filter(pk=numbers[row["id"]]).update(
-                merged_into=numbers[row["merged_into_id"]], standing=row["standing"]
-            )
+    numbers = [{row["id"]: known[identity(row)] for row in found} for found in documents]
+    unknown = {identity(row) for row in new}
+    for found, of_document in zip(documents, numbers, strict=True):
+        for row in found:
+            if identity(row) in unknown and row["merged_into_id"] in of_document:
+                Patient.objects.filter(pk=of_document[row["id"]]).update(
+                    merged_into=of_document[row["merged_into_id"]], standing=row["standing"]
+                )
     return numbers
 
 
@@ -58,7 +62,7 @@ def restore(facts: Facts, tally: Tally) -> None:
     said, leads = content["patient"], content["merged_into"]
     linked = [link["with"] for link in content["links"] or []]
     with transaction.atomic():
-        numbers = present([*([leads] if leads else []), *linked, said])
+        [numbers] = present([[*([leads] if leads else []), *linked, said]])
         pk = numbers[said["id"]]
         before = Patient.objects.filter(pk=pk).values().get()
         merged_into = numbers.get(said["merged_into_id"]) if leads else None

@@ -34,8 +34,6 @@ PROVIDERS: list[FactProvider] = [
     FactProvider(PATIENT_FACTS, "holds", hold_facts.of_patient, hold_facts.restore_of_patient),
     FactProvider(STUDY_FACTS, "marks", marks.of_study, marks.restore_of_study),
     FactProvider(PATIENT_FACTS, "marks", marks.of_patient, marks.restore_of_patient),
-    FactProvider(STUDY_FACTS, "holds", hold_facts.of_study, hold_facts.restore_of_study),
-    FactProvider(PATIENT_FACTS, "holds", hold_facts.of_patient, hold_facts.restore_of_patient),
     FactProvider(ARCHIVE_FACTS, "tags", tags.collect, tags.restore),
 ]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 from django.db.models.functions import Now
 
 from archive.models import Instance, Patient, Series, Study
@@ -93,6 +93,9 @@ def rebuild(mode: str, *, processes: int, progress: Progress) -> dict[str, Any]:
     """
     check_mode(mode)
     run = Rebuild.objects.filter(finished_at=None).order_by("pk").first() or Rebuild.objects.create(mode=mode)
+    if run.mode == NEEDED:
+        run.mode = EMPTY if mode == EMPTY else ADD_MISSING
+        run.save(update_fields=["mode"])
     tally = Tally()
     _archive(tally)
     _patients(tally, progress)
@@ -187,14 +190,10 @@ def _finish(run: Rebuild, tally: Tally, progress: Progress) -> dict[str, Any]:
         "index": {"studies": Study.objects.count(), "instances": Instance.objects.count()},
         "seconds": round(time.monotonic() - progress.began, 1),
         "instances_per_second": round(progress.rate, 1),
-        **({} if run.mode in (ADD_MISSING, NEEDED) else {"change_feed": FEED_NOTE}),
+        **({} if run.mode == ADD_MISSING else {"change_feed": FEED_NOTE}),
     }
     told = {name: number for name, number in tally.counts.items() if number}
-    event = NewAccessEvent(
-        kind=kinds.IMPORT,
-        principal_kind="system",
-        principal_name="command line",
-        auth_method="shell",
+    event = _event(
         instance_count=tally.counts["instances"] + tally.counts["without_facts"],
         outcome=Outcome.MINOR_FAILURE if tally.problems else Outcome.SUCCESS,
         outcome_description=f"index rebuilt from the object store ({run.mode}): {told}"[:1000],
@@ -208,9 +207,19 @@ def _finish(run: Rebuild, tally: Tally, progress: Progress) -> dict[str, Any]:
     return summary
 
 
+def _event(**values: Any) -> NewAccessEvent:
+    return NewAccessEvent(
+        kind=kinds.IMPORT, principal_kind="system", principal_name="command line", auth_method="shell", **values
+    )
+
+
 def accept() -> int:
     """What is open stays as it is: the sweep may remove objects without a row again. Returns how many runs end so."""
-    return Rebuild.objects.filter(finished_at=None).exclude(summary={}).update(finished_at=Now())
+    with transaction.atomic():
+        ended = Rebuild.objects.filter(finished_at=None).exclude(summary={}).update(finished_at=Now())
+        if ended:
+            record([_event(outcome_description="what a rebuild left open stays as it is: --accept")])
+    return ended
 
 
 def planned() -> dict[str, Any]:

@@ -1,12 +1,17 @@
 """Rows as facts have them, put into their tables: by the columns that both know."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from django.db import connection, models
 
 Row = Mapping[str, Any]
+_NUMBERS: Final = 0x4C69_6768_4E75_6D62  # "LighNumb" in ASCII
+_RESERVE: Final = """
+    SELECT setval(numbers, %s) FROM (SELECT pg_get_serial_sequence(%s, 'id')::regclass AS numbers) AS of_table
+    WHERE COALESCE(pg_sequence_last_value(numbers), 0) < %s
+"""
 
 
 def insert(model: type[models.Model], rows: Sequence[Row], *, update_on: str = "") -> int:
@@ -14,6 +19,8 @@ def insert(model: type[models.Model], rows: Sequence[Row], *, update_on: str = "
     takes its place. Returns how many were written."""
     written = 0
     for names, group in _alike(model, rows):
+        if "id" in names:
+            _reserve(model._meta.db_table, max(int(row["id"]) for row in group))
         others = ", ".join(f'"{name}" = EXCLUDED."{name}"' for name in names if name not in ("id", update_on))
         conflict = f'ON CONFLICT ("{update_on}") DO UPDATE SET {others}' if update_on else "ON CONFLICT DO NOTHING"
         columns = _listed(names)
@@ -61,6 +68,16 @@ def _execute(sql: str, rows: Sequence[Row]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, [orjson.dumps(rows).decode()])
         return int(cursor.rowcount)
+
+
+def _reserve(table: str, most: int) -> None:
+    """Whoever else inserts meanwhile gets keys above ``most``. One at a time, so that the number never goes back."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_NUMBERS])
+        try:
+            cursor.execute(_RESERVE, [most, table, most])
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_NUMBERS])
 
 
 def continue_numbers(*tables: type[models.Model]) -> None:

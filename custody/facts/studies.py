@@ -24,7 +24,7 @@ from custody.facts import documents, patients, providers, rows
 from custody.facts.documents import Facts, UnreadableFacts
 from custody.facts.known import done, moment_of, remember
 from custody.facts.reading import Unread, known_object, many
-from custody.facts.removing import remove_gone
+from custody.facts.removing import follow, remove_gone
 from custody.facts.representing import restore_representations
 from custody.facts.tally import Tally
 from custody.facts.triggers import STUDY_FACTS, SWITCH
@@ -32,6 +32,8 @@ from custody.facts.triggers import STUDY_FACTS, SWITCH
 # Instances that are made visible at a time.
 BATCH: Final = 250
 _NONE_YET: Final = {"answer": "{}", "modalities_in_study": [], "number_of_study_related_instances": 0}
+# What a document can do to its own study only.
+_FAULTS: Final = (DatabaseError, LookupError, TypeError, ValueError)
 Item = TypeVar("Item")
 Progress = Callable[[int], None]
 
@@ -53,14 +55,14 @@ def restore(keys: Sequence[str], progress: Progress = lambda instances: None) ->
         tally.add(_restored(found, progress))
     except (OperationalError, InterfaceError):
         raise
-    except DatabaseError:
+    except _FAULTS:
         # One of them is at fault: the others are done without it.
         for facts in found:
             try:
                 tally.add(_restored([facts], progress))
             except (OperationalError, InterfaceError):
                 raise
-            except DatabaseError as error:
+            except _FAULTS as error:
                 uid = facts.content["study_instance_uid"]
                 tally.problem("failed", f"study {uid}: {type(error).__name__}")
     return tally
@@ -71,9 +73,9 @@ def _restored(found: Sequence[Facts], progress: Progress) -> Tally:
     for facts in found:
         _begin(facts, tally)
     with _unwished():
-        numbers = patients.present([row for facts in found for row in facts.content["patients"] or []])
-        for facts in found:
-            _gone(facts, numbers)
+        numbers = patients.present([facts.content["patients"] or [] for facts in found])
+        for facts, of_facts in zip(found, numbers, strict=True):
+            _gone(facts, of_facts)
         touched = _parents(found, numbers)
     said = [row for facts in found for row in _instances(facts)]
     cold: set[str] = set()
@@ -103,9 +105,10 @@ def _begin(facts: Facts, tally: Tally) -> None:
     """Close what was closed, and take away what was deleted since, before anything is shown."""
     uid = facts.content["study_instance_uid"]
     providers.restore(STUDY_FACTS, uid, facts.content.get("more", {}), moment_of(facts))
-    wanted = {row["sop_instance_uid"]: row["object_key"] for row in _instances(facts)}
+    said = {row["sop_instance_uid"]: row for row in _instances(facts)}
+    tally.counts["moved"] += follow(uid, said)
     try:
-        tally.counts["removed"] += remove_gone(uid, wanted, moment_of(facts))
+        tally.counts["removed"] += remove_gone(uid, said, moment_of(facts))
     except Held:
         tally.problem("held", f"study {uid}: it was deleted, and is under a legal hold by now")
 
@@ -124,15 +127,15 @@ def _gone(facts: Facts, numbers: Mapping[int, int]) -> None:
         rows.insert(AttributeOverride, content["corrections"])
 
 
-def _parents(found: Sequence[Facts], numbers: Mapping[int, int]) -> set[str]:
+def _parents(found: Sequence[Facts], numbers: Sequence[Mapping[int, int]]) -> set[str]:
     """Studies and their series under the keys that they had; the UIDs of studies that were there already."""
     studies = [
         {
             **facts.content["study"],
-            "patient_id": numbers[facts.content["study"]["patient_id"]],
-            "original_patient_id": numbers.get(facts.content["study"]["original_patient_id"]),
+            "patient_id": of_facts[facts.content["study"]["patient_id"]],
+            "original_patient_id": of_facts.get(facts.content["study"]["original_patient_id"]),
         }
-        for facts in found
+        for facts, of_facts in zip(found, numbers, strict=True)
         if facts.content["study"]
     ]
     uids = [study["study_instance_uid"] for study in studies]

@@ -1,7 +1,8 @@
 """Wishes for facts documents, written by the database in the transaction of the change, whoever makes it.
 
 A trigger runs once a statement and writes one wish a subject, so that no statement of a Store is added to. A subject is
-left alone until it has been quiet for ``QUIET_SECONDS``, but no longer than ``LONGEST_SECONDS``.
+left alone until it has been quiet for ``QUIET_SECONDS``, but no longer than ``LONGEST_SECONDS``; one that was sent to
+the workers already is not sent again for each change.
 """
 
 from collections.abc import Mapping
@@ -28,9 +29,9 @@ _WISH = """
         generation = entry.generation + 1, attempts = 0, dead = false, last_error = '',
         created_at = CASE WHEN entry.attempts = 0 AND NOT entry.dead THEN entry.created_at
             ELSE statement_timestamp() END,
-        not_before = CASE WHEN entry.attempts = 0 AND NOT entry.dead
-            THEN LEAST(EXCLUDED.not_before, entry.created_at + interval '{longest} seconds')
-            ELSE EXCLUDED.not_before END;
+        not_before = CASE WHEN entry.attempts > 0 OR entry.dead THEN EXCLUDED.not_before
+            WHEN entry.not_before > EXCLUDED.not_before AND entry.last_error = '' THEN entry.not_before
+            ELSE LEAST(EXCLUDED.not_before, entry.created_at + interval '{longest} seconds') END;
 """
 
 

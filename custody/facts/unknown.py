@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
 
+from django.db import OperationalError
 from django.db.models import Max
 
 from archive.index import index
 from archive.index_rows import StoredObject
 from archive.models import DeletedObject
 from archive.object_store import object_store
-from archive.store import known_objects
+from archive.store import ATTEMPTS, COLLISIONS, known_objects
 from archive.sweep import HOLDERS
 from custody.facts.reading import Unread, many, whole_object
 from custody.facts.tally import Tally
@@ -75,9 +76,22 @@ def take(found: Sequence[StoredObject | Unread], tally: Tally) -> None:
             tally.counts["of_deleted"] += 1
         else:
             new[each.uid] = each
-    if new:
-        index(list(new.values()), lambda indexed: None)
-        tally.counts["without_facts"] += len(new)
+    tally.counts["without_facts"] += _indexed(new)
+
+
+def _indexed(new: dict[str, StoredObject]) -> int:
+    """Somebody may be storing the same at this moment."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            if new:
+                index(list(new.values()), lambda indexed: None)
+            break
+        except OperationalError as error:
+            if attempt == ATTEMPTS or not isinstance(error.__cause__, COLLISIONS):
+                raise
+            there = known_objects(new)
+            new = {uid: each for uid, each in new.items() if uid not in there}
+    return len(new)
 
 
 def _deleted(uids: Sequence[str]) -> dict[str, datetime]:

@@ -5,32 +5,38 @@ index knows: where the store has a later document than this index, which a backu
 nothing is written until ``./pacs rebuild`` has read it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.fields import TextField
 from django.db.models.functions import Cast, Now
 
+from access.restriction_models import DeletedStudy, Restriction
 from archive import outbox
 from archive.delete import DERIVED_GRACE_SECONDS
 from archive.errors import ArchiveUnavailable
-from archive.models import DeletedObject, Patient, Study
+from archive.models import AttributeOverride, DeletedObject, LegalHold, OutboxEntry, Patient, PatientLink, Study
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectStoreError
 from archive.outbox import Wish
-from custody.facts import collecting, documents
+from custody.facts import behind, collecting, documents
 from custody.facts.collecting import Content
 from custody.facts.models import FactsDocument
 from custody.facts.providers import more
 from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 
 WALK: Final = "facts_walk"
+_KINDS: Final = (ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS)
 _STEP: Final = 500
 # Seconds between two steps of the walk: whoever stores now comes first.
 _PAUSE: Final = 2.0
+
+
+class _Behind(ArchiveUnavailable):
+    """The store has facts that this index does not know."""
 
 
 def write_study(subject: str) -> None:
@@ -76,16 +82,47 @@ def walk(subject: str) -> None:
     ``subject`` is the primary key of the last study that was done, 0 at the beginning.
     """
     last = int(subject)
+    if last == 0:
+        try:
+            behind.forget_missing()
+        except ObjectStoreError as error:
+            raise ArchiveUnavailable("facts can't be looked for now") from error
     with transaction.atomic():
         if last == 0:
             outbox.wish([Wish(ARCHIVE_FACTS, "tags")])
-            special = Patient.objects.exclude(told=[], merged_into=None, event_at=None).exclude(_written(PATIENT_FACTS))
-            outbox.wish(Wish(PATIENT_FACTS, str(pk)) for pk in special.values_list("pk", flat=True).iterator())
+            outbox.wish(Wish(PATIENT_FACTS, str(pk)) for pk in _patients())
+            outbox.wish(Wish(STUDY_FACTS, uid) for uid in _without_row())
         missing = Study.objects.filter(pk__gt=last).exclude(_written(STUDY_FACTS)).order_by("pk")
         found = list(missing.values_list("pk", "study_instance_uid")[:_STEP])
         outbox.wish(Wish(STUDY_FACTS, uid) for _, uid in found)
         if len(found) == _STEP:
             outbox.wish([Wish(WALK, str(found[-1][0]), _PAUSE)])
+
+
+def revived() -> Iterator[Wish]:
+    """What died because workers of a release before this one don't know it: they serve on while this one comes."""
+    dead = OutboxEntry.objects.filter(kind__in=(*_KINDS, WALK), dead=True, last_error=KeyError.__name__)
+    yield from (Wish(kind, subject) for kind, subject in dead.values_list("kind", "subject"))
+
+
+def _patients() -> Iterator[int]:
+    """Those of whom more is known than their studies say, and none is written of."""
+    corrected = AttributeOverride.objects.filter(level="patient", uid=Cast(OuterRef("pk"), TextField()))
+    special = Patient.objects.filter(
+        ~Q(told=[], merged_into=None, event_at=None, standing="")
+        | Q(pk__in=Restriction.objects.filter(patient__isnull=False).values("patient"))
+        | Q(pk__in=LegalHold.objects.filter(patient__isnull=False).values("patient"))
+        | Q(pk__in=PatientLink.objects.values("one"))
+        | Exists(corrected)
+    )
+    return special.exclude(_written(PATIENT_FACTS)).values_list("pk", flat=True).iterator()
+
+
+def _without_row() -> Iterator[str]:
+    """Studies that are closed, held or deleted, whether they are there or not."""
+    for model in (DeletedObject, DeletedStudy, Restriction, LegalHold):
+        said = model._default_manager.exclude(study_instance_uid="").exclude(_written(STUDY_FACTS))
+        yield from said.values_list("study_instance_uid", flat=True).distinct().iterator()
 
 
 def _written(kind: str) -> Exists:
@@ -100,7 +137,7 @@ def _more(kind: str, subject: str) -> dict[str, Any]:
 
 def _write(kind: str, subject: str, collect: Callable[[bool], Content | None]) -> None:
     try:
-        noted = _note(kind, subject, collect)
+        noted = _noted(kind, subject, collect)
         if noted is not None:
             row, text = noted
             documents.put(row.pending, text)
@@ -108,6 +145,15 @@ def _write(kind: str, subject: str, collect: Callable[[bool], Content | None]) -
                 object_store().delete(row.pending)
     except ObjectStoreError as error:
         raise ArchiveUnavailable("facts can't be written now") from error
+
+
+def _noted(kind: str, subject: str, collect: Callable[[bool], Content | None]) -> tuple[FactsDocument, bytes] | None:
+    try:
+        return _note(kind, subject, collect)
+    except _Behind:
+        # Told outside of the transaction that is undone: the sweep has to know as well.
+        behind.say_needed()
+        raise
 
 
 def _note(kind: str, subject: str, collect: Callable[[bool], Content | None]) -> tuple[FactsDocument, bytes] | None:
@@ -122,8 +168,12 @@ def _note(kind: str, subject: str, collect: Callable[[bool], Content | None]) ->
         text = documents.encoded(content) if content else b""
         if content is None or documents.digest_of(text) == bytes(row.digest):
             return None
-        if any(key != row.pending for key in documents.later_than(row.folder, row.object_key)):
-            raise ArchiveUnavailable("the object store knows more than the index: ./pacs rebuild --add-missing")
+        # Whatever this index noted, also for a writer that is late, has no later version than its row.
+        if documents.newest_version(row.folder) > row.version:
+            raise _Behind("the object store knows more than the index: ./pacs rebuild --add-missing")
+        # The folder of a patient is a random one, in which nothing can be found of what another index knew.
+        if kind == PATIENT_FACTS and row.object_key is None and behind.is_behind():
+            raise _Behind("the object store may know more than the index: ./pacs rebuild --add-missing")
         if row.pending:
             object_store().delete(row.pending)
         row.version = max(row.version + 1, now)

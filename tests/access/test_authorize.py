@@ -391,7 +391,7 @@ ASKED = {
     # What is of everybody is not of one patient; and whoever opens nothing gives nothing to others.
     ("administrator", "dicomweb"): {
         *("search", "store", "update", "delete", "manage", "interfaces"),
-        *("workitems_read", "workitems_manage"),
+        *("workitems_read", "workitems_manage", "hold"),
     },
     ("administrator", "dicomweb launch/patient"): {"search", "store", "update", "delete"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,11 +17,14 @@ from archive.object_store import object_store
 from archive.sweep import sweep_all
 from audit.models import Alert
 from audit.raising import raise_alert
-from custody.backups.errors import BackupError
+from custody.backups.errors import BackupError, UnderWay
+from custody.backups.keys import BackupKey
 from custody.backups.models import BackupRun, Outcome
 from custody.backups.programs import address, programs
+from custody.backups.running import run
 from custody.backups.snapshot import alone, stop_sweeping
 from custody.backups.state import state, told
+from custody.backups.target import open_target
 from custody.backups.watch import due, late
 
 pytestmark = pytest.mark.django_db
@@ -92,6 +96,14 @@ def test_nothing_is_swept_while_a_backup_is_made_nor_is_there_a_second_one() -> 
         with pytest.raises(BackupError, match="under way"), alone(where):
             pass
     assert sweep_all().removed == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_relays_that_begin_at_once_none_has_failed(tmp_path: Path) -> None:
+    target = open_target(str(tmp_path), BackupKey(bytes(32)), settings.PACS, make=True)
+    with alone(address(connection.settings_dict)), pytest.raises(UnderWay):
+        run(target, settings.PACS, "test", lambda text: None)
+    assert not BackupRun.objects.exists()
 
 
 def test_programs_that_are_too_old_are_said() -> None:

@@ -296,8 +296,9 @@ def test_named_volumes_are_declared_and_hold_all_data() -> None:
 
 def test_settings_are_those_of_the_product() -> None:
     """Each PACS_ name is a field of Config; a misspelt one would be passed over in silence."""
-    from pacs_project.config import Config, S3Config
+    from pacs_project.config import Config
     from pacs_project.config_hl7 import Hl7Config
+    from pacs_project.config_s3 import S3Config
 
     known = {f"PACS_{field}".upper() for field in Config.model_fields}
     known |= {f"PACS_S3__{field}".upper() for field in S3Config.model_fields}

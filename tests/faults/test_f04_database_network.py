@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -93,7 +94,8 @@ def test_who_waits_for_a_frozen_server_is_woken(monkeypatch: pytest.MonkeyPatch)
     parts = urlsplit(os.environ["PACS_DATABASE_URL"])
     query = parse_qs(parts.query)
     with FaultProxy(str(Path(query["host"][0]) / ".s.PGSQL.5432")) as proxy:
-        parameters = {"host": "127.0.0.1", "port": proxy.port, "user": query["user"][0], "dbname": parts.path[1:]}
+        parameters: dict[str, Any] = {"host": "127.0.0.1", "port": proxy.port, "user": query["user"][0]}
+        parameters["dbname"] = parts.path[1:]
         watch = Watch()
         with psycopg.connect(**parameters, autocommit=True) as connection:
             watch.add(connection, parameters)

@@ -1,10 +1,11 @@
 """F11: the database is lost; the index is made anew from the object store alone.
 
-Procedure: studies of several modalities are stored, native, multi-frame and compressed; some instances and a study are
-deleted, a patient is corrected and two are merged, a study is marked VIP, instances get representations. What QIDO-RS
-says at each level, the metadata of every study and a sample of objects are kept. The processes end, the database is
-dropped. ``rebuild`` is killed (SIGKILL) in the middle and taken up with ``--resume``. It passes when every answer is
-what it was, nothing that was deleted came back, and the marked study is closed to whom it was closed.
+Procedure: studies of several modalities are stored, some of them multi-frame; an instance and a study are deleted, a
+study is marked VIP, instances may get representations. What QIDO-RS says at each level, the metadata of every study
+and a sample of objects are kept. The processes end, the database is dropped. ``rebuild`` is killed (SIGKILL) in the
+middle and taken up with ``--resume``. It passes when every answer is what it was, nothing that was deleted came back,
+and the marked study is closed to whom it was closed. Corrections, merges, representations, backups of before and S3
+are those of ``tests/custody/test_rebuild.py``.
 
 Short form: some 200 instances. Long form: 100,000 (PACS_F11_INSTANCES says how many), rate of 200 instances a second.
 """

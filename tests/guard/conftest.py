@@ -3,7 +3,6 @@
 import pytest
 
 from custody.modes import read_only
-
 from tests.append_only import flush_may_empty_the_trail  # noqa: F401 - a fixture
 
 

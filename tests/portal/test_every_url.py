@@ -23,6 +23,7 @@ OPEN = {
     "livez",
     "readyz",
     "status",
+    "metrics",
     "s/",
     "s/open",
     "share/token",

@@ -9,8 +9,10 @@ _OF_INSTANCE = (
     "SELECT s.study_instance_uid FROM changed c JOIN archive_instance i ON i.id = c.instance_id "
     "JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id"
 )
+# No join of the two: its plan is made at the first change in a session, which is small, and then serves large ones.
 _MOVED = (
-    "SELECT s.study_instance_uid FROM changed c JOIN was w ON w.id = c.id AND w.object_key <> c.object_key "
+    "SELECT s.study_instance_uid FROM ("
+    "SELECT series_id, id, object_key FROM changed EXCEPT SELECT series_id, id, object_key FROM was) AS c "
     "JOIN archive_series e ON e.id = c.series_id JOIN archive_study s ON s.id = e.study_id"
 )
 _UID = "SELECT study_instance_uid FROM changed"

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -237,13 +236,12 @@ def test_check(store: ObjectStore, tmp_path: Path) -> None:
 MEMORY_SCRIPT = """
 import hashlib, os, sys
 from pathlib import Path
-from types import SimpleNamespace
-from pydantic import SecretStr
 from archive.object_store import build
+from pacs_project.config import Config
 
 kind, folder, prefix, endpoint, access, secret, bucket = sys.argv[1:]
-store = build(SimpleNamespace(object_store=kind, data=Path(folder), s3=SimpleNamespace(endpoint_url=endpoint,
-    bucket=bucket, region="us-east-1", access_key_id=access, secret_access_key=SecretStr(secret), prefix=prefix)))
+store = build(Config(object_store=kind, data=Path(folder), s3=dict(endpoint_url=endpoint, bucket=bucket,
+    region="us-east-1", access_key_id=access, secret_access_key=secret, prefix=prefix)))
 
 
 def peak():
@@ -289,9 +287,8 @@ def test_memory_does_not_grow_with_the_object(kind: str, tmp_path: Path, request
 def test_the_store_of_this_process(
     settings: Any, tmp_path: Path, s3_store: Callable[..., S3ObjectStore], bucket: str
 ) -> None:
-    settings.PACS = SimpleNamespace(object_store="file", data=tmp_path)
+    settings.PACS = settings.PACS.model_copy(update={"object_store": "file", "data": tmp_path})
     store = package.object_store()
-    assert isinstance(store, FileObjectStore)
     assert package.object_store() is store
     child = os.fork()
     if child == 0:
@@ -300,17 +297,16 @@ def test_the_store_of_this_process(
         os._exit(0 if other is not store else 1)
     assert os.waitpid(child, 0) == (child, 0)
     assert store.read_range("from/child", 0, 1) == b"c"
-    settings.PACS = SimpleNamespace(
-        object_store="s3",
-        data=tmp_path,
-        s3=SimpleNamespace(
-            endpoint_url=s3_variable("ENDPOINT"),
-            bucket=bucket,
-            region="us-east-1",
-            access_key_id=s3_variable("ACCESS_KEY"),
-            secret_access_key=SecretStr(s3_variable("SECRET_KEY")),
-            prefix="/settings/",
-        ),
-    )
-    assert isinstance(package.object_store(), S3ObjectStore)
+    there = {
+        "endpoint_url": s3_variable("ENDPOINT"),
+        "bucket": bucket,
+        "region": "us-east-1",
+        "access_key_id": s3_variable("ACCESS_KEY"),
+        "secret_access_key": SecretStr(s3_variable("SECRET_KEY")),
+        "prefix": "/settings/",
+    }
+    in_bucket = {"object_store": "s3", "s3": settings.PACS.s3.model_copy(update=there)}
+    settings.PACS = settings.PACS.model_copy(update=in_bucket)
     package.object_store().check()
+    package.object_store().put("from/settings", b"s")
+    assert s3_store(prefix="/settings/").read_range("from/settings", 0, 1) == b"s"

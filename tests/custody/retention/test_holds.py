@@ -173,7 +173,7 @@ def test_a_hold_placed_while_a_deletion_runs_comes_after_it(monkeypatch: pytest.
 
     study("1.2.1")
     asked, go_on = Event(), Event()
-    ask = deleting.refuse_held
+    ask = refuse_held
 
     def slowly(pk: int) -> None:
         ask(pk)

@@ -14,7 +14,7 @@ from custody.backups.files import key_file
 from custody.backups.keeping import prune, rule_of
 from custody.backups.keys import read_or_make
 from custody.backups.programs import address
-from custody.backups.running import run
+from custody.backups.running import run, tell_of_removal
 from custody.backups.snapshot import alone
 from custody.backups.target import open_target
 
@@ -75,4 +75,6 @@ class Command(BaseCommand):
     def _prune(self, target: Any, config: Any) -> list[str]:
         """Under the lock of backups: one that is being made names objects that nobody else does."""
         with alone(address(connection.settings_dict)):
-            return prune(target, rule_of(config), dry_run=False, now=datetime.now(UTC), tell=lambda _: None).backups
+            gone = prune(target, rule_of(config), dry_run=False, now=datetime.now(UTC), tell=lambda _: None).backups
+        tell_of_removal(gone, target.name)
+        return gone

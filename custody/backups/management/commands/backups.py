@@ -16,6 +16,7 @@ from custody.backups.files import key_file
 from custody.backups.keeping import kept, prune, rule_of
 from custody.backups.keys import read
 from custody.backups.programs import address
+from custody.backups.running import tell_of_removal
 from custody.backups.snapshot import alone
 from custody.backups.target import Target, open_target
 
@@ -77,6 +78,8 @@ class Command(BaseCommand):
         with alone(address(connection.settings_dict)):
             rule, now = rule_of(settings.PACS), datetime.now(UTC)
             pruned = prune(target, rule, dry_run=dry_run, now=now, tell=self.stdout.write)
+        if not dry_run:
+            tell_of_removal(pruned.backups, target.name)
         would = "would go" if dry_run else "gone"
         for name in pruned.backups:
             self.stdout.write(f"{name} {would}")

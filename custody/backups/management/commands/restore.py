@@ -75,6 +75,8 @@ class Command(BaseCommand):
         console.print(f"objects   {done.objects} ({decimal(done.bytes)}) in {seconds:.1f} s")
         for key in done.left_out[:20]:
             console.print(f"LEFT OUT  {key}: damaged in the backup")
+        for key in found.damaged[:20]:
+            console.print(f"NOT THERE  {key}: was damaged before the backup was made")
         for kept in done.aside:
             console.print(f"aside     what was there before is {kept} now")
         # A key of a file came back with the secrets; one that is named to every process did not.
@@ -91,7 +93,10 @@ class Command(BaseCommand):
         console.print("\nWhat comes next:")
         console.print(f"- End again what was ended after {moment}: accounts, API keys, share links, restrictions.")
         console.print("- ./pacs audit verify")
-        console.print("- ./pacs rebuild --add-missing brings back what the object store has and the backup had not.")
+        console.print(
+            "- ./pacs rebuild --add-missing brings back what the object store has and the backup had not; until then "
+            "nothing is removed from the object store."
+        )
         console.print(f"- Readers of the change feed go on at position {found.facts.feed_position}.")
         console.print("- ./pacs up")
 
