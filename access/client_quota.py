@@ -35,7 +35,11 @@ def check_client_quota(principal: Principal, quotas: Mapping[str, int]) -> None:
     now = time.monotonic()
     with _lock:
         known = _known.get(principal.id)
-    if known is None or known[1] <= now:
+        late = known is None or known[1] <= now
+        if late and known is not None:
+            # One asks; the others go on with what was known.
+            _known[principal.id] = known[0], now + SECONDS
+    if late or known is None:
         known = stored_by(principal.id), now + SECONDS
         with _lock:
             _known[principal.id] = known

@@ -29,6 +29,7 @@ class DeletionAnswer(serializers.Serializer):  # type: ignore[type-arg]
     bytes = serializers.IntegerField()
     deleted_at = serializers.DateTimeField()
     until = serializers.DateTimeField()
+    held = serializers.BooleanField(help_text="until is over, and a legal hold keeps it")
     asked = serializers.BooleanField(help_text="a worker is about to bring it back")
 
 
@@ -65,6 +66,7 @@ class DeletedStudies(Managed):
                 "bytes": row.bytes,
                 "deleted_at": row.deleted_at,
                 "until": row.until,
+                "held": row.held,
                 "asked": row.asked,
             }
             for row in rows

@@ -99,7 +99,10 @@ def act_on_rule(request: HttpRequest, rule_id: int, act: str) -> HttpResponse:
     rule = _found(rule_id)
     if verb is None:
         raise Http404
-    verb(rule, by=by)
+    try:
+        verb(rule, by=by)
+    except RefusedChange as error:
+        messages.error(request, sentence(str(error)))
     return HttpResponseRedirect(reverse("administration-retention"))
 
 

@@ -14,26 +14,17 @@ from datetime import datetime
 from typing import Any, Literal
 
 import orjson
-from django.db import connection, transaction
 from django.db.models import Exists, F, Min, OuterRef, Q, QuerySet, Subquery
 
 from archive import metadata
 from archive.delete import DELETE
 from archive.errors import FeedPruned
+from archive.feed_positions import give_positions
 from archive.locate import is_everything, is_unlimited, untold, within
 from archive.models import ChangeFeedEntry, Instance, Series, Study
 
 State = Literal["current", "replaced", "deleted"]
 
-_LOCK = 0x4C69676874626F78  # the name of our advisory lock: "Lightbox" in ASCII
-_STEP = 10_000
-_PLACE = """
-    UPDATE archive_changefeedentry AS entry SET position = placed.position FROM (
-        SELECT sequence, (SELECT COALESCE(max(position), 0) FROM archive_changefeedentry)
-            + row_number() OVER (ORDER BY sequence) AS position
-        FROM (SELECT sequence FROM archive_changefeedentry WHERE position IS NULL ORDER BY sequence LIMIT %s) AS next
-    ) AS placed WHERE entry.sequence = placed.sequence
-"""
 _UID = re.compile(rb'"00080018":\{"vr":"UI","Value":\["([0-9.]+)"')
 
 
@@ -72,7 +63,7 @@ def changes(scope: QuerySet[Study], window: Window) -> list[Change]:
     A limited scope is told of instances that are stored in its studies, never of what is gone; of studies that are gone
     the scope of everything is told but for those that were closed to it.
     """
-    _place()
+    give_positions()
     if window.since:
         first = ChangeFeedEntry.objects.aggregate(first=Min("position"))["first"]
         if first is not None and window.since < first - 1:
@@ -87,7 +78,7 @@ def changes(scope: QuerySet[Study], window: Window) -> list[Change]:
 
 def latest(scope: QuerySet[Study]) -> Change | None:
     """The last entry within ``scope``; ``None`` if there is none."""
-    _place()
+    give_positions()
     row = _visible(scope).order_by("-position").first()
     return _change(row) if row is not None else None
 
@@ -123,17 +114,6 @@ def _chosen(objects: Sequence[bytes], wanted: set[str]) -> dict[str, bytes]:
 
 def _uid_of(text: bytes) -> str:
     return str((orjson.loads(text).get("00080018", {}).get("Value") or [""])[0])
-
-
-def _place() -> None:
-    """Give a position to every committed entry that has none."""
-    while ChangeFeedEntry.objects.filter(position=None).exists():
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            # A statement of its own: it sees what whoever held the lock before has committed.
-            cursor.execute(_PLACE, [_STEP])
-            if cursor.rowcount < _STEP:
-                return
 
 
 def _visible(scope: QuerySet[Study]) -> QuerySet[ChangeFeedEntry, Any]:

@@ -25,6 +25,7 @@ from archive.object_store.errors import (
     ObjectStoreError,
     ObjectStoreUnavailable,
 )
+from archive.object_store.key_service import KeyDestroyed
 from archive.object_store.port import ObjectStore
 from archive.outbox import Wish
 
@@ -143,7 +144,7 @@ def _copy(both: CopiedObjectStore, rows: list[Received]) -> int:
         for row in rows:
             try:
                 copy_one(both, row)
-            except ObjectRecalling:
+            except (ObjectRecalling, KeyDestroyed):
                 continue
             except (ObjectMissing, ObjectDamaged) as error:
                 damage.note(row.key, error)

@@ -38,7 +38,8 @@ _TAKE = """
         INSERT INTO archive_deletedobject (object_key, study_instance_uid, series_instance_uid, sop_instance_uid,
             sha256, size, deleted_at, sweep_after, deleted_by, patient_id)
         SELECT object_key, %(study)s, series_instance_uid, sop_instance_uid, object_sha256, object_size,
-            statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s), %(by)s, %(patient)s
+            statement_timestamp(), statement_timestamp() + make_interval(secs => %(grace)s), %(by)s, COALESCE((
+                SELECT id FROM archive_patient WHERE id = %(came_under)s AND merged_into_id = %(patient)s), %(patient)s)
         FROM gone
         ON CONFLICT (object_key) DO UPDATE SET study_instance_uid = EXCLUDED.study_instance_uid,
             series_instance_uid = EXCLUDED.series_instance_uid, sop_instance_uid = EXCLUDED.sop_instance_uid,
@@ -121,7 +122,7 @@ def _delete(scope: QuerySet[Study], address: Address, deleted_by: str) -> Delete
     touched = _locked_series(study, address)
     if not touched and address.series_instance_uid is not None:
         return None
-    instances, size = _take(address, study.patient_id, touched, deleted_by)
+    instances, size = _take(address, study, touched, deleted_by)
     if not instances and address.sop_instance_uid is not None:
         return None
     wishes = _settle_series(touched)
@@ -142,7 +143,8 @@ def _locked_series(study: Study, address: Address) -> list[int]:
     return list(rows.values_list("pk", flat=True))
 
 
-def _take(address: Address, patient: int, series: list[int], deleted_by: str) -> tuple[int, int]:
+def _take(address: Address, study: Study, series: list[int], deleted_by: str) -> tuple[int, int]:
+    """Whose it was is the identifier that it came under, as long as that names the patient: merges are taken back."""
     with connection.cursor() as cursor:
         cursor.execute(
             _TAKE,
@@ -153,7 +155,8 @@ def _take(address: Address, patient: int, series: list[int], deleted_by: str) ->
                 "grace": settings.PACS.delete_grace_days * 86_400,
                 "derived_grace": DERIVED_GRACE_SECONDS,
                 "by": deleted_by,
-                "patient": patient,
+                "patient": study.patient_id,
+                "came_under": study.original_patient_id,
                 "action": DELETE,
             },
         )

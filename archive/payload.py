@@ -73,7 +73,9 @@ def _kept_crcs() -> FrameCache:
 def _long_crcs(key: str) -> bytes | None:
     def look_up() -> bytes:
         row = _LONG_CRCS.row((key, key))
-        return row[0] if row else b""
+        if row is None:
+            raise ArchiveUnavailable("a stored object has moved, or was deleted, this moment")
+        return bytes(row[0])
 
     return _kept_crcs().get(key, look_up) or None
 

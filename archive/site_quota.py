@@ -54,7 +54,11 @@ def _taken(site: str) -> tuple[int, float]:
     now = time.monotonic()
     with _lock:
         known = _known.get(site)
-    if known is None or known[1] <= now:
+        late = known is None or known[1] <= now
+        if late and known is not None:
+            # One asks; the others go on with what was known.
+            _known[site] = known[0], now + SECONDS
+    if late or known is None:
         known = stored_at(site), now + SECONDS
         with _lock:
             _known[site] = known

@@ -95,7 +95,10 @@ def _sweep(prefixes: Sequence[str], *, dry_run: bool) -> Swept:
             swept.bytes += size
         for prefix in prefixes:
             for keys in _chunks(object_store().keys(prefix)):
-                swept.noted += _note_orphans(keys, dry_run=dry_run)
+                noted = _note_orphans(keys, dry_run=dry_run)
+                if noted is None:
+                    return swept
+                swept.noted += noted
     except ObjectStoreError as error:
         raise ArchiveUnavailable(
             "the object store can't be reached now; the sweep goes on with the next one"
@@ -143,14 +146,15 @@ def _count_due() -> tuple[int, int]:
     return removed, size
 
 
-def _note_orphans(keys: Sequence[str], *, dry_run: bool) -> int:
-    """Note those of ``keys`` that nothing knows; returns how many."""
+def _note_orphans(keys: Sequence[str], *, dry_run: bool) -> int | None:
+    """Note those of ``keys`` that nothing knows; returns how many, None where the index may have lost them."""
     known = _held(keys)
     known.update(DeletedObject.objects.filter(object_key__in=keys).values_list("object_key", flat=True))
     orphans = [key for key in keys if key not in known]
     instances = [key for key in orphans if key.startswith("instances/")]
     if not dry_run and any(witness(instances) for witness in WITNESSES):
-        return 0
+        log.error("images are in the object store that the index has lost: ./pacs rebuild --add-missing")
+        return None
     if not dry_run:
         DeletedObject.objects.bulk_create(
             [DeletedObject(object_key=key, sweep_after=Now() + ORPHAN_GRACE, deleted_by="orphan") for key in orphans],

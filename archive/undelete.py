@@ -7,9 +7,11 @@ from typing import Final
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Greatest, Now
 
 from archive.errors import NotFound, UnreadableObject
+from archive.holds import held_objects
 from archive.models import DeletedObject
 from archive.object_store import recalled
 from archive.object_store.errors import ObjectDamaged, ObjectMissing
@@ -24,12 +26,17 @@ _RESERVED = timedelta(days=1)
 SHELL: Final = "command line"
 
 
+def returnable() -> QuerySet[DeletedObject]:
+    """What can be brought back: its grace period is not over, or a legal hold keeps it beyond."""
+    return DeletedObject.objects.filter(Q(sweep_after__gt=Now()) | held_objects())
+
+
 def undelete(study_instance_uid: str, actor: str = SHELL) -> Iterator[Stored]:
     """Store the deleted instances of a study again, byte for byte; yields what became of each.
 
     Of several deleted under one SOP Instance UID the last is taken. What has been stored anew under such a UID in the
     meantime stays, and is refused here. ``actor`` is who the trail says did it. Raises ``NotFound`` when nothing of the
-    study is in its grace period, ``ArchiveUnavailable``, ``ArchiveFull``; safe to repeat.
+    study can be brought back, ``ArchiveUnavailable``, ``ArchiveFull``; safe to repeat.
     """
     rows = _reserved(study_instance_uid)
     if not rows:
@@ -54,7 +61,7 @@ def undelete(study_instance_uid: str, actor: str = SHELL) -> Iterator[Stored]:
 
 
 def _reserved(study_instance_uid: str) -> list[DeletedObject]:
-    rows = DeletedObject.objects.filter(study_instance_uid=study_instance_uid, sweep_after__gt=Now())
+    rows = returnable().filter(study_instance_uid=study_instance_uid)
     with transaction.atomic():
         rows.update(sweep_after=Greatest("sweep_after", Now() + _RESERVED))
     last = {row.sop_instance_uid: row for row in rows.order_by("deleted_at", "pk")}

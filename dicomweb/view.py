@@ -22,7 +22,7 @@ from access.policy import is_closed, may, scope, visible_studies, withheld
 from access.refusals import SILENT, Allowance, refusals
 from access.roles import Permission, Scope
 from access.trail import event
-from archive.errors import NotFound
+from archive.errors import Held, NotFound
 from archive.locate import Address, Located, LocatedSeries, is_unlimited, patient_ids
 from archive.models import Study
 from audit import kinds
@@ -159,7 +159,11 @@ class DicomwebView(View):
         if isinstance(error, NotAuthenticated | AuthenticationFailed):
             response["WWW-Authenticate"] = challenge(self.request)
         if isinstance(error, PermissionDenied):
-            self._record_refusal(error)
+            text = str(error.detail)
+            rule = "restriction" if text == CLOSED else f"right:{getattr(self, 'permission', 'none')}"
+            self._record_refusal(text, rule)
+        if isinstance(error, Held):
+            self._record_refusal(str(error), "legal hold")
         if isinstance(error, NotFound):
             self._record_out_of_reach()
         return response
@@ -196,8 +200,7 @@ class DicomwebView(View):
         named = str(self.kwargs.get("study") or self.request.GET.get("studyUID", ""))
         return named if is_uid(named) else ""
 
-    def _record_refusal(self, exc: PermissionDenied) -> None:
-        text = str(exc.detail)
+    def _record_refusal(self, text: str, rule: str) -> None:
         record(
             [
                 event(
@@ -205,7 +208,7 @@ class DicomwebView(View):
                     kinds.REFUSED,
                     principal_of(self.request),
                     decision="deny",
-                    rule="restriction" if text == CLOSED else f"right:{getattr(self, 'permission', 'none')}",
+                    rule=rule,
                     outcome=Outcome.SERIOUS_FAILURE,
                     outcome_description=text,
                     study_uids=[uid] if (uid := self._study()) else [],

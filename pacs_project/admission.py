@@ -28,6 +28,10 @@ class Kind:
     name: str
     of_32: int
 
+    def places(self, threads: int) -> int:
+        """How many of so many threads."""
+        return max(1, self.of_32 * threads // 32)
+
 
 # Large bodies wait for the client, pictures for processors, searches for the database; the rest is quick.
 BODIES: Final = Kind("bodies", 12)
@@ -49,10 +53,15 @@ class Ticket:
 
 
 def ticket(head: RequestHead, peer: str, *, large: bool) -> Ticket:
-    """Of a request: by its credentials, without any by its address."""
+    """Of a request: by its credentials, without any by its address, behind a proxy by that which the proxy saw."""
     found = None if large else _PATHS.search(head.path)
     kind = BODIES if large else _BY_NAME[found.lastgroup or ""] if found else OTHERS
     return Ticket(head.client or peer.encode(), kind)
+
+
+def _share(places: int) -> int:
+    """How many of them one client may have."""
+    return places - places // KEPT_BACK
 
 
 class Admission:
@@ -60,11 +69,12 @@ class Admission:
 
     def __init__(self, threads: int) -> None:
         self._places = threads + AHEAD
-        self._of_client = max(1, threads - threads // KEPT_BACK)
+        self._of_client = _share(threads)
         self._threads = threads
         self._inside: dict[Any, Ticket] = {}
         self._clients: Counter[bytes] = Counter()
         self._kinds: Counter[Kind] = Counter()
+        self._of_both: Counter[Ticket] = Counter()
         # Each has its own row; the rows come in turn.
         self._rows: OrderedDict[Ticket, deque[tuple[Any, float]]] = OrderedDict()
 
@@ -86,10 +96,14 @@ class Admission:
         ticket = self._inside.pop(conn, None)
         if ticket is None:
             return
+        self._kinds[ticket.kind] -= 1
         self._clients[ticket.client] -= 1
+        self._of_both[ticket] -= 1
+        # Clients come and go.
         if not self._clients[ticket.client]:
             del self._clients[ticket.client]
-        self._kinds[ticket.kind] -= 1
+        if not self._of_both[ticket]:
+            del self._of_both[ticket]
         while (row := next((row for row in self._rows if self._fits(row)), None)) is not None:
             following, _ = self._rows[row].popleft()
             if self._rows[row]:
@@ -103,17 +117,26 @@ class Admission:
         """Those that have waited for too long, no longer among the waiting, and the status that says why."""
         for row in list(self._rows):
             of_row = self._rows[row]
-            status = 429 if self._clients[row.client] >= self._of_client else 503
+            status = 429 if self._has_its_share(row) else 503
             while of_row and now - of_row[0][1] > WAIT_SECONDS:
                 yield of_row.popleft()[0], status
             if not of_row:
                 del self._rows[row]
 
-    def wanting(self, now: float, seconds: float) -> int:
-        """How many have waited for so long for a thread, and not for their kind's turn."""
-        return sum(
-            now - since > seconds for row, of_row in self._rows.items() if self._kind_fits(row) for _, since in of_row
-        )
+    def wanting(self, now: float, seconds: float) -> Counter[bytes | None]:
+        """How many have waited for so long for a thread: for anybody's (None), or, of a client that has its share, for
+        one of its own. Who waits for the turn of their kind isn't among them."""
+        found: Counter[bytes | None] = Counter()
+        for row, of_row in self._rows.items():
+            if self._kind_fits(row):
+                whose = row.client if self._clients[row.client] >= self._of_client else None
+                found[whose] += sum(now - since > seconds for _, since in of_row)
+        return found
+
+    def client_of(self, conn: Any) -> bytes | None:
+        """Whose request has a thread; None for none that was let in here."""
+        ticket = self._inside.get(conn)
+        return None if ticket is None else ticket.client
 
     def _fits(self, ticket: Ticket) -> bool:
         return (
@@ -122,10 +145,18 @@ class Admission:
             and self._kind_fits(ticket)
         )
 
+    def _has_its_share(self, ticket: Ticket) -> bool:
+        own = _share(ticket.kind.places(self._threads))
+        return self._clients[ticket.client] >= self._of_client or self._of_both[ticket] >= own
+
     def _kind_fits(self, ticket: Ticket) -> bool:
-        return ticket.kind is OTHERS or self._kinds[ticket.kind] < max(1, ticket.kind.of_32 * self._threads // 32)
+        if ticket.kind is OTHERS:
+            return True
+        places = ticket.kind.places(self._threads)
+        return self._kinds[ticket.kind] < places and self._of_both[ticket] < _share(places)
 
     def _take(self, conn: Any, ticket: Ticket) -> None:
         self._inside[conn] = ticket
         self._clients[ticket.client] += 1
         self._kinds[ticket.kind] += 1
+        self._of_both[ticket] += 1

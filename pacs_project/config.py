@@ -256,6 +256,12 @@ class Config(BaseSettings):
             with suppress(OSError):
                 self.metrics.token = SecretStr(_kept_secret(self.data / "secrets" / "metrics_token"))
         self.public_root = self.public_root.rstrip("/")
+        first = (None, self.s3) if self.object_store == "s3" else (self.data / "store", None)
+        tiers = ((tier.folder, tier.s3) for tier in (self.tiers.warm, self.tiers.cold))
+        if self.copies.is_one_of((first, *tiers)):
+            raise ValueError(
+                "PACS_COPIES__...: the second store has to be another place than the first one and its tiers"
+            )
         return self
 
     @property
@@ -296,4 +302,5 @@ def _in_words(place: Sequence[str | int], message: str) -> str:
     listed = next((at for at, step in enumerate(place) if isinstance(step, int)), len(place))
     name = "PACS_" + "__".join(str(step).upper() for step in place[:listed])
     entry = "".join(f", entry {step + 1}" if isinstance(step, int) else f", {step}" for step in place[listed:])
-    return f"{name}{entry}: {message.removeprefix('Value error, ')}"
+    text = message.removeprefix("Value error, ")
+    return f"{name}{entry}: {text}" if place else text

@@ -1,11 +1,18 @@
 """Settings of the second store (``archive.object_store.copies``) and of the scrub (``custody.integrity``)."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from pacs_project.config_s3 import S3Config
+
+
+def _place(folder: Path | None, s3: S3Config | None) -> tuple[str, ...]:
+    if s3 is not None:
+        return s3.endpoint_url.rstrip("/"), s3.bucket, s3.prefix.strip("/")
+    return (str(folder.resolve()),) if folder is not None else ()
 
 
 class CopiesConfig(BaseModel):
@@ -22,6 +29,10 @@ class CopiesConfig(BaseModel):
         if self.folder is not None and self.s3 is not None:
             raise ValueError("the second store is a folder or a bucket, not both")
         return self
+
+    def is_one_of(self, places: Iterable[tuple[Path | None, S3Config | None]]) -> bool:
+        """Whether the second store is no other place than one of these."""
+        return self.there and _place(self.folder, self.s3) in {_place(*place) for place in places}
 
     @property
     def there(self) -> bool:

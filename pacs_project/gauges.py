@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from archive.outbox import AT_REST, RECONCILE, SERIES_METADATA, SERIES_THUMBNAIL, STUDY_COMPLETE
+from custody.modes.read_only import read_only
 from hl7.feeds import feeds
 from hl7.listening import open_connections
 from portal.health import CHECKS
@@ -140,10 +141,6 @@ QUESTIONS: Final[Mapping[str, Question]] = {
         """,
         ("backups_backuprun",),
     ),
-    "read-only": Question(
-        "SELECT 'pacs_read_only', NULL, count(*)::float8 FROM custody_modes_readonlyperiod WHERE ended_at IS NULL",
-        ("custody_modes_readonlyperiod",),
-    ),
     "alerts": Question(
         "SELECT 'pacs_alerts_open', NULL, count(*)::float8 FROM audit_alert WHERE seen_at IS NULL", ("audit_alert",)
     ),
@@ -221,6 +218,11 @@ def _silent() -> Figures:
     return _silence[1]
 
 
+def _mode() -> Figures:
+    """By an administrator, or by the disk of this machine."""
+    return {"pacs_read_only": {(): float(read_only() is not None)}}
+
+
 def _disk() -> Figures:
     pacs = settings.PACS
     found: Figures = {"pacs_data_free_bytes": {(): float(shutil.disk_usage(pacs.data).free)}}
@@ -260,6 +262,7 @@ def seconds_left(path: Path) -> float:
 LOOKS: Final[Mapping[str, Callable[[], Figures]]] = {
     "readiness": _readiness,
     "feeds": _silent,
+    "mode": _mode,
     "disk": _disk,
     "broker": _broker,
     "certificates": _certificates,

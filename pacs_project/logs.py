@@ -27,9 +27,14 @@ class WithoutValues(logging.Formatter):
         return super().format(record)
 
     def prepared(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Without what may be a value: Celery's report of a failed task has the exception's text in its arguments."""
+        """Without what may be a value: Celery's report of a failed task has the exception's text in its arguments, and
+        Django's of a failed request the address, which names a study."""
         if isinstance(record.args, dict) and "exc" in record.args:
             record = logging.makeLogRecord(vars(record) | {"args": dict(record.args) | {"exc": "see below"}})
+        if record.name == "django.request" and isinstance(record.args, tuple) and record.args:
+            match = getattr(getattr(record, "request", None), "resolver_match", None)
+            route = f"/{match.route}" if match is not None else "an address"
+            record = logging.makeLogRecord(vars(record) | {"args": (*record.args[:-1], route)})
         return record
 
     def at_work(self) -> str:

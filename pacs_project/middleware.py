@@ -13,11 +13,15 @@ from typing import Any, Final
 from corsheaders.middleware import CorsMiddleware
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.http.request import split_domain_port
+from django.middleware.common import CommonMiddleware
 
 from access.answer_fields import add_missing, pairs, replace, vary
 from telemetry import at_work
 
 _FROM_ELSEWHERE: Final = re.compile(settings.CORS_URLS_REGEX)
+# Orchestrators and scrapers ask each process for these by its own address, which no setting can name.
+_OF_A_PROCESS: Final = frozenset({"/livez", "/readyz", "/metrics"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
 # Pages that need more (the viewer, the API's documentation) set their own header; these fill what is missing.
 DEFAULT_HEADERS: Final[Mapping[str, str]] = {
@@ -83,6 +87,19 @@ class Cors(CorsMiddleware):
         if _FROM_ELSEWHERE.match(path):
             vary(response, "origin")  # type: ignore[arg-type]
         return response
+
+
+class Common(CommonMiddleware):
+    """As Django's; what is of one process is answered by any address of it, and to a token by any name. A browser that
+    was led here by another's name (DNS rebinding) has neither."""
+
+    def process_request(self, request: HttpRequest) -> Any:
+        """Refuse names that aren't ours."""
+        if request.path_info in _OF_A_PROCESS:
+            name, _ = split_domain_port(request.META.get("HTTP_HOST", ""))
+            if "HTTP_AUTHORIZATION" in request.META or _valid(name.strip("[]")):
+                return None
+        return super().process_request(request)
 
 
 def _drop_body(response: HttpResponseBase) -> None:

@@ -1,6 +1,6 @@
 """The OpenAPI document of the house: what drf-spectacular finds, the DICOMweb resources, and what isn't of DRF."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from access.tokens import GRANT_TYPES
@@ -11,6 +11,8 @@ from trail.openapi import paths as trail_paths
 
 Json = dict[str, Any]
 SECURITY: Final[list[Json]] = [{"token": []}, {"session": []}]
+# Whoever shows who they are may be told more.
+_OPTIONAL: Final[list[Json]] = [{}, *SECURITY]
 _FORM: Final = "application/x-www-form-urlencoded"
 _CLIENT: Final[Json] = {"client_id": {"type": "string"}, "client_secret": {"type": "string"}}
 _STATES: Final[Json] = {
@@ -21,6 +23,36 @@ _STATES: Final[Json] = {
         for name in ("database", "object_store", "broker", "trail", "sealing")
     }
     | {"mode": {"type": "string", "enum": ["normal", "read-only"]}},
+    "additionalProperties": False,
+}
+
+
+_COLOUR: Final[Json] = {"type": "string", "enum": ["green", "amber", "red"]}
+_STATUS: Final[Json] = {
+    "type": "object",
+    "required": ["status", "parts"],
+    "properties": {
+        "status": _COLOUR,
+        "parts": {
+            "type": "object",
+            "description": "database, object_store, trail, broker, sealing; and mode while nothing may be changed",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["colour", "since", "text"],
+                "properties": {
+                    "colour": _COLOUR,
+                    "since": {"type": "string", "format": "date-time"},
+                    "text": {"type": "string"},
+                },
+                "additionalProperties": False,
+            },
+        },
+        "details": {
+            "type": "object",
+            "description": "queues, room, backups and findings, for whoever manages",
+            "additionalProperties": {"nullable": True},
+        },
+    },
     "additionalProperties": False,
 }
 
@@ -44,7 +76,7 @@ def complete(result: Json, **kwargs: Any) -> Json:
     result["paths"] |= openapi.paths(SECURITY) | trail_paths(SECURITY, headers(())) | _TOKENS | _HEALTH
     for path, item in result["paths"].items():
         for method, operation in item.items():
-            refused = {400, 408, 414, 431} | (set() if operation.get("security") == [] else {401})
+            refused = {400, 408, 414, 431} | (set() if operation.get("security") in ([], _OPTIONAL) else {401})
             if method in ("post", "patch"):
                 # Only what goes to DICOMweb may come in chunks.
                 refused |= {413} if path.startswith(openapi.PREFIX) else {411, 413}
@@ -141,13 +173,19 @@ _TOKENS: Final[Json] = {
 }
 
 
-def _health(name: str, summary: str, responses: Json) -> Json:
+def _page_or(schema: Json) -> Json:
+    """A page for browsers, JSON for whoever prefers that."""
+    told = _answer("A page, or JSON for whoever prefers that", schema)
+    return told | {"content": told["content"] | {"text/html": {"schema": {"type": "string"}}}}
+
+
+def _health(name: str, summary: str, responses: Json, security: Sequence[Json] = ()) -> Json:
     return {
         method: {
             "operationId": f"{name}{suffix}",
             "summary": summary,
             "tags": ["Health"],
-            "security": [],
+            "security": list(security),
             "responses": responses,
         }
         for method, suffix in (("get", ""), ("head", "Head"))
@@ -156,6 +194,7 @@ def _health(name: str, summary: str, responses: Json) -> Json:
 
 _HEALTH: Final[Json] = {
     "/livez": _health("livez", "Is the process alive", {"200": _answer("It is", {"type": "string"}, "text/plain")}),
+    "/status": _health("status", "How each part runs", {"200": _page_or(_STATUS)}, _OPTIONAL),
     "/readyz": _health(
         "readyz",
         "Can studies be stored and read",

@@ -10,6 +10,8 @@ HEAD_LIMIT = 32 * 1024
 _DECIDING = re.compile(rb"(?is)\r\n(transfer-encoding|content-length|expect):(.*?)(?=\r\n|\Z)")
 # Who asks, as far as the head says so.
 _CLIENT = re.compile(rb"(?i)\r\n(?:authorization|cookie):([^\r\n]*)")
+# The last address is the one that the nearest proxy saw.
+_FORWARDED = re.compile(rb"(?i)\r\nx-forwarded-for:(?:[^\r\n]*,)?([^\r\n,]*)")
 _EXPECT = re.compile(rb"(?im)^expect:[^\r\n]*\r\n")
 
 
@@ -22,7 +24,8 @@ class RequestHead:
     """``size`` bytes of head; a body of ``length`` bytes, None if it is chunked.
 
     ``asks_first``: the client sends the body only after ``100 Continue`` (RFC 9110 10.1.1). ``client`` are the
-    credentials as they came, "" without any: equal ones are of one client, and nothing more is known of them here.
+    credentials as they came, without any the address that a proxy tells, else "": equal ones are of one client, and
+    nothing more is known of them here.
     """
 
     path: bytes
@@ -41,14 +44,14 @@ def parse_head(data: bytes | bytearray) -> RequestHead | None:
             raise HeadTooLarge
         return None
     head = bytes(data[start:end])
-    who = _CLIENT.search(head)
+    who = _CLIENT.search(head) or _FORWARDED.search(head)
     fields = {found[1].lower(): found[2].strip() for found in _DECIDING.finditer(head)}
     return RequestHead(
         path=_path(head.partition(b"\r\n")[0]),
         length=None if b"transfer-encoding" in fields else _length(fields.get(b"content-length", b"")),
         asks_first=fields.get(b"expect", b"").lower() == b"100-continue",
         size=end + 4,
-        client=who[1] if who else b"",
+        client=who[1].strip() if who else b"",
     )
 
 

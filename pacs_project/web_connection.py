@@ -36,7 +36,8 @@ class Connection(TConn):  # type: ignore[misc]
         self.initialized = True
         self.data = bytearray()
         self.head: RequestHead | None = None
-        self.large = False
+        # Its thread is for this one request.
+        self.alone = False
         self.peer = client[0] if isinstance(client, tuple) else ""
         self.deadline = 0.0
         self.queued_at = 0.0

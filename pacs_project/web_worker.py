@@ -10,6 +10,7 @@ connection that has become another protocol's (101) leaves for good, and whoever
 import errno
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -155,9 +156,9 @@ class WebWorker(AnsweringWorker):
         """Give a whole request, or one with a ``large`` body, to a thread, or let it wait for one."""
         conn.parser.unreader.unread(bytes(conn.data))
         conn.data.clear()
-        conn.large = large
         conn.queued_at = time.monotonic()
-        if conn.head is None or conn.head.path == b"/livez":
+        conn.alone = large or _is_probe(conn)
+        if conn.head is None or _is_probe(conn):
             self._run_in(self.spare, conn)
         elif self.admission.enter(conn, ticket(conn.head, conn.peer, large=large), conn.queued_at):
             self.enqueue_req(conn)
@@ -186,7 +187,7 @@ class WebWorker(AnsweringWorker):
 
     def _goes_on(self, conn: Connection) -> bool:
         """Whether the next request is there, whole, before anybody else wants this thread: all else is the loop's."""
-        ends = not self.alive or conn.large or conn.sock.successor is not None
+        ends = not self.alive or conn.alone or conn.sock.successor is not None
         return not ends and not self.queued and not self.admission.waiting and conn.next_comes_soon()
 
     def handle_error(self, req: Any, client: ClientSocket, addr: Any, exc: BaseException) -> None:
@@ -260,13 +261,19 @@ class WebWorker(AnsweringWorker):
             self._drop(conn)
         for conn, status in self.admission.late(now):
             self._refuse(conn, status)
-        wanting = sum(now - conn.queued_at > WAITED for conn in list(self.queued))
-        wanting += self.admission.wanting(now, WAITED)
-        if wanting:
-            stuck = sorted(((conn.sock.held_up(now), conn) for conn in list(self.running)), key=lambda it: -it[0])
-            for seconds, conn in stuck[:wanting]:
-                if seconds > STUCK:
-                    conn.sock.abort()
+        wanting = self.admission.wanting(now, WAITED)
+        wanting[None] += sum(now - conn.queued_at > WAITED for conn in list(self.queued))
+        self._make_room(wanting, now)
+
+    def _make_room(self, wanting: Counter[bytes | None], now: float) -> None:
+        """Give up who is stuck, longest first: for a client with its share its own, for the probes whoever it is."""
+        stuck = sorted(((conn.sock.held_up(now), conn) for conn in list(self.running)), key=lambda it: -it[0])
+        for seconds, conn in stuck:
+            own = self.admission.client_of(conn)
+            whose = own if wanting[own] > 0 else None
+            if seconds > STUCK and (wanting[whose] > 0 or _is_probe(conn)):
+                wanting[whose] -= 1
+                conn.sock.abort()
 
     # --- ends
 
@@ -327,6 +334,10 @@ class WebWorker(AnsweringWorker):
     def _unwatch(self, conn: Connection, among: dict[Connection, None]) -> None:
         del among[conn]
         self.poller.unregister(conn.sock)
+
+
+def _is_probe(conn: Connection) -> bool:
+    return conn.head is not None and conn.head.path == b"/livez"
 
 
 def _over(among: dict[Connection, None], now: float) -> list[Connection]:

@@ -20,6 +20,9 @@ from access.middleware import open_to_all
 from access.policy import may
 from access.principal import Principal
 from access.roles import Permission
+from access.trail import event
+from audit.kinds import SEARCH
+from audit.record import AuditUnavailable, record
 from custody.modes.read_only import ReadOnly, read_only
 from portal.health import NEEDED, State, states_now
 from portal.status_details import Detail, details
@@ -55,8 +58,7 @@ def status(request: HttpRequest) -> HttpResponse:
     mode = read_only()
     parts = _parts(states_now(), mode)
     worst = max((part.colour for part in parts), key=(GREEN, AMBER, RED).index)
-    principal = _manager(request)
-    told = details() if principal is not None else []
+    told = _told(request)
     if not request.accepts("text/html") or request.get_preferred_type(["text/html", "application/json"]) != "text/html":
         return JsonResponse(_json(worst, parts, told), headers={"Cache-Control": "no-store"})
     page: dict[str, Any] = {
@@ -80,6 +82,18 @@ def _parts(states: dict[str, State], mode: ReadOnly | None) -> list[Part]:
     if mode is not None:
         found.append(Part("mode", "Changes", AMBER, mode.since, f"{mode.text[0].upper()}{mode.text[1:]}."))
     return found
+
+
+def _told(request: HttpRequest) -> list[Detail]:
+    """What whoever manages is told, after the event that it was looked at; nothing without one."""
+    principal = _manager(request)
+    if principal is None:
+        return []
+    try:
+        record([event(request, SEARCH, principal, rule=Permission.MANAGE, query="status")])
+    except AuditUnavailable:
+        return []
+    return details()
 
 
 def _manager(request: HttpRequest) -> Principal | None:

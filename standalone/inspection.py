@@ -11,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 Answer = dict[str, Any]
 
@@ -98,16 +99,21 @@ def crashes() -> Answer:
 
 
 def configuration() -> Answer:
-    from urllib.parse import urlsplit
-
     from django.conf import settings
 
-    shown = json.loads(settings.PACS.model_dump_json())
-    for key in ("database_url", "redis_url"):
-        password = urlsplit(shown.get(key, "")).password
-        if password:
-            shown[key] = shown[key].replace(f":{password}@", ":**********@")
-    return {"configuration": shown}
+    return {"configuration": _without_credentials(json.loads(settings.PACS.model_dump_json()))}
+
+
+def _without_credentials(value: Any) -> Any:
+    """Addresses without users, passwords and queries, in which libpq and others take passwords as well."""
+    if isinstance(value, dict):
+        return {key: _without_credentials(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_credentials(each) for each in value]
+    if not isinstance(value, str) or "://" not in value:
+        return value
+    parts = urlsplit(value)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 CHECKS: dict[str, Callable[[], Answer]] = {

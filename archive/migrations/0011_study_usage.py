@@ -9,13 +9,7 @@ BEGIN
         DELETE FROM archive_studyusage;
         RETURN NULL;
     END IF;
-    IF TG_OP <> 'INSERT' THEN
-        UPDATE archive_studyusage u SET instances = u.instances - k.n, bytes = u.bytes - k.size FROM (
-            SELECT e.study_id, e.modality, count(*) AS n, sum(i.object_size)::bigint AS size
-            FROM went i JOIN archive_series e ON e.id = i.series_id GROUP BY e.study_id, e.modality
-        ) AS k WHERE u.study_id = k.study_id AND u.modality = k.modality;
-    END IF;
-    IF TG_OP <> 'DELETE' THEN
+    IF TG_OP = 'INSERT' THEN
         INSERT INTO archive_studyusage (study_id, modality, instances, bytes)
         SELECT e.study_id, e.modality, count(*), sum(i.object_size)
         FROM came i JOIN archive_series e ON e.id = i.series_id
@@ -23,9 +17,25 @@ BEGIN
         ON CONFLICT (study_id, modality) DO UPDATE
             SET instances = archive_studyusage.instances + EXCLUDED.instances,
                 bytes = archive_studyusage.bytes + EXCLUDED.bytes;
-    ELSE
+    ELSIF TG_OP = 'DELETE' THEN
+        UPDATE archive_studyusage u SET instances = u.instances - k.n, bytes = u.bytes - k.size FROM (
+            SELECT e.study_id, e.modality, count(*) AS n, sum(i.object_size)::bigint AS size
+            FROM went i JOIN archive_series e ON e.id = i.series_id GROUP BY e.study_id, e.modality
+        ) AS k WHERE u.study_id = k.study_id AND u.modality = k.modality;
         DELETE FROM archive_studyusage u USING went i JOIN archive_series e ON e.id = i.series_id
         WHERE u.study_id = e.study_id AND u.modality = e.modality AND u.instances <= 0;
+    ELSE
+        -- An instance keeps its series. Another tier, another seal or new checksums change no size: those who move,
+        -- who hold no study, lock nothing here then.
+        UPDATE archive_studyusage u SET bytes = u.bytes + k.size FROM (
+            -- No join of the two: its plan is made at the first change in a session, which is small, and then serves
+            -- large ones, row by row.
+            SELECT e.study_id, e.modality, sum(d.size)::bigint AS size FROM (
+                SELECT series_id, sum(object_size) AS size FROM (
+                    SELECT series_id, object_size FROM came UNION ALL SELECT series_id, -object_size FROM went
+                ) AS each GROUP BY series_id HAVING sum(object_size) <> 0
+            ) AS d JOIN archive_series e ON e.id = d.series_id GROUP BY e.study_id, e.modality
+        ) AS k WHERE u.study_id = k.study_id AND u.modality = k.modality;
     END IF;
     RETURN NULL;
 END $$;

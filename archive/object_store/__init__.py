@@ -72,9 +72,7 @@ def build(config: Any) -> ObjectStore:
 def _second(config: Any) -> ObjectStore:
     if config.copies.folder is not None:
         return _files(config.copies.folder)
-    from archive.object_store.guarded import GuardedObjectStore
-
-    return GuardedObjectStore(_bucket(config.copies.s3, config.data / "spool"))
+    return _guarded(_bucket(config.copies.s3, config.data / "spool"), "the second object store")
 
 
 def _copied(config: Any, first: ObjectStore) -> ObjectStore:
@@ -108,17 +106,17 @@ def _tiered(config: Any, hot: ObjectStore, further: Mapping[str, Any]) -> Object
     stores: dict[str, ObjectStore] = {HOT: hot}
     recallers: dict[str, Callable[[str], bool] | None] = {}
     for name, tier in further.items():
-        if tier.folder is not None:
-            recall = None
-            try:
+        recall: Callable[[str], bool] | None = None
+        try:
+            if tier.folder is not None:
                 stores[name] = _sealed(config, _files(tier.folder))
-            except ObjectStoreError as error:
-                # What lies elsewhere goes on; objects of this tier are away until the folder is there at a start.
-                _log.error("the %s tier can't be used: %s", name, error)
-        else:
-            bucket = _bucket(tier.s3, config.data / "spool")
-            stores[name] = _sealed(config, bucket)
-            recall = partial(bucket.recall, days=tier.restore_days, speed=tier.restore_speed)
+            else:
+                bucket = _bucket(tier.s3, config.data / "spool")
+                stores[name] = _sealed(config, _guarded(bucket, f"the {name} tier"))
+                recall = partial(bucket.recall, days=tier.restore_days, speed=tier.restore_speed)
+        except ObjectStoreError as error:
+            # What lies elsewhere goes on; objects of this tier are away until it can be used at a start.
+            _log.error("the %s tier can't be used: %s", name, error)
         if tier.recall:
             recallers[name] = recall
     return TieredObjectStore(stores, recallers)
@@ -126,14 +124,20 @@ def _tiered(config: Any, hot: ObjectStore, further: Mapping[str, Any]) -> Object
 
 def _bucket_or_files(config: Any) -> ObjectStore:
     if config.object_store == "s3":
-        from archive.object_store.guarded import GuardedObjectStore
-        from archive.object_store.spooled import SpooledObjectStore
+        from archive.object_store.spooled import SpooledObjectStore, has_kept
 
-        guarded = GuardedObjectStore(_bucket(config.s3, config.data / "spool"))
-        if config.store_when_down == "spool":
-            return SpooledObjectStore(guarded, config.data / "spooled")
+        guarded = _guarded(_bucket(config.s3, config.data / "spool"), "the object store")
+        folder, keeping = config.data / "spooled", config.store_when_down == "spool"
+        if keeping or has_kept(folder):
+            return SpooledObjectStore(guarded, folder, keeping=keeping)
         return guarded
     return _files(config.data / "store")
+
+
+def _guarded(bucket: S3ObjectStore, name: str) -> ObjectStore:
+    from archive.object_store.guarded import GuardedObjectStore
+
+    return GuardedObjectStore(bucket, name)
 
 
 def _bucket(s3: Any, spool: Path) -> S3ObjectStore:

@@ -66,6 +66,12 @@ class CopiedObjectStore:
                 if is_copied(key):
                     self._copy(key, _pieces_of(staged))
 
+    def publish_copy(self, staged: Staged, key: str) -> None:
+        """Bring what was just published into the second store too, unless ``publish`` did: where the first one doesn't
+        give it back at once, nobody could later."""
+        if not (self._at_once and is_copied(key)):
+            self._copy(key, _pieces_of(staged))
+
     def put(self, key: str, data: bytes) -> None:
         self.first.put(key, data)
         if is_copied(key):

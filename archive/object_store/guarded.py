@@ -13,9 +13,9 @@ from archive.object_store.port import ObjectStore, Staged
 class GuardedObjectStore:
     """`inner` with a breaker. See `port`; every method but `stage` may raise ObjectStoreUnavailable at once."""
 
-    def __init__(self, inner: ObjectStore) -> None:
+    def __init__(self, inner: ObjectStore, name: str = "the object store") -> None:
         self.inner = inner
-        self.breaker = Breaker("the object store", inner.check)
+        self.breaker = Breaker(name, inner.check)
 
     def stage(self) -> Staged:
         return self.inner.stage()

@@ -18,6 +18,10 @@ class KeyUnavailable(ObjectStoreUnavailable):
     """The key-encryption key is not there: unknown to the keyring, destroyed, or there is no keyring."""
 
 
+class KeyDestroyed(KeyUnavailable):
+    """The key-encryption key was destroyed, on purpose and for ever: so is whatever it seals."""
+
+
 class KeyService(Protocol):
     """Wraps data keys. Safe from several threads."""
 
@@ -29,3 +33,6 @@ class KeyService(Protocol):
 
     def unwrap(self, key_id: str, wrapped: bytes, context: bytes) -> bytes | None:
         """The data key; None if ``wrapped`` or ``context`` is not what was wrapped. KeyUnavailable."""
+
+    def check(self, key_id: str) -> None:
+        """Raise KeyUnavailable unless data keys can be unwrapped by this one. Asked for each read."""

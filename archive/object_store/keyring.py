@@ -24,7 +24,7 @@ from typing import Any, Final, Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from archive.object_store.key_service import KeyUnavailable
+from archive.object_store.key_service import KeyDestroyed, KeyUnavailable
 
 State = Literal["active", "old", "destroyed"]
 _KEY_BYTES: Final = 64
@@ -43,9 +43,9 @@ class SealingKey:
 
     @cached_property
     def cipher(self) -> AESSIV:
-        """AES-256-SIV under this key. KeyUnavailable for a destroyed one."""
+        """AES-256-SIV under this key. KeyDestroyed for a destroyed one."""
         if self.state == "destroyed":
-            raise KeyUnavailable(f"the key-encryption key {self.id} is destroyed")
+            raise KeyDestroyed(f"the key-encryption key {self.id} is destroyed")
         return AESSIV(self.secret)
 
 
@@ -80,6 +80,9 @@ class Keyring:
             return self._key(key_id).cipher.decrypt(wrapped, [context])
         except InvalidTag:
             return None
+
+    def check(self, key_id: str) -> None:
+        _ = self._key(key_id).cipher
 
     def _key(self, key_id: str) -> SealingKey:
         found = self.keys().get(key_id)

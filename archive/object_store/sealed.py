@@ -138,6 +138,8 @@ class SealedObjectStore:
         """By the header that is kept, unless from the beginning: such a reader may be one who proves the object."""
         kept = self._headers.get(key) if offset else None
         if kept is not None:
+            # What a destroyed key sealed is not given out by those who happen to have its data key still.
+            self._keys.check(seal_of(key))
             try:
                 return read(kept)
             except ObjectDamaged:

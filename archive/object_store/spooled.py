@@ -9,14 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
+import heapq
 import logging
 import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
-from archive.object_store.errors import KeyExists, ObjectMissing, ObjectStoreError, ObjectStoreUnavailable
+from archive.object_store.errors import (
+    KeyExists,
+    ObjectMissing,
+    ObjectStoreError,
+    ObjectStoreFull,
+    ObjectStoreUnavailable,
+)
 from archive.object_store.file import FileObjectStore
 from archive.object_store.parts import read_parts
 from archive.object_store.port import PIECE, ObjectStore, Staged
@@ -25,15 +34,25 @@ MOVE_SECONDS = 2.0  # between two looks at whether what waits can move
 log = logging.getLogger("archive.object_store")
 
 
-class SpooledObjectStore:
-    """`inner`, and a folder for what it can't take now. See `port`."""
+def has_kept(folder: Path) -> bool:
+    """Whether something waits there, kept by a process of before."""
+    return any(path.is_file() for path in (folder / "objects").rglob("*"))
 
-    def __init__(self, inner: ObjectStore, folder: Path) -> None:
+
+class SpooledObjectStore:
+    """`inner`, and a folder for what it can't take now. See `port`.
+
+    Without `keeping` it only reads and moves what waits there: the setting was another when that was acknowledged.
+    """
+
+    def __init__(self, inner: ObjectStore, folder: Path, *, keeping: bool = True) -> None:
         self.inner = inner
+        self._keeping = keeping
         self._local = FileObjectStore(folder)
         self._objects = folder / "objects"
         self._lock_file = folder / "moving"
         self._mover: threading.Thread | None = None
+        self._stuck: set[str] = set()  # what can't move, and is not tried again by this process
         self._lock = threading.Lock()
         if next(self._local.keys(), None) is not None:
             self._move_soon()
@@ -45,12 +64,16 @@ class SpooledObjectStore:
         try:
             self.inner.publish(items)
         except ObjectStoreUnavailable:
+            if not self._keeping:
+                raise
             self._keep(items)
 
     def put(self, key: str, data: bytes) -> None:
         try:
             self.inner.put(key, data)
         except ObjectStoreUnavailable:
+            if not self._keeping:
+                raise
             with contextlib.suppress(KeyExists):
                 self._local.put(key, data)
             self._move_soon()
@@ -85,7 +108,10 @@ class SpooledObjectStore:
         self._local.delete(key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        yield from self.inner.keys(prefix)
+        """Those that wait here among them: they are objects like the others, which a rebuild has to find."""
+        here = sorted(self._local.keys(prefix))
+        for key, _ in groupby(heapq.merge(here, self.inner.keys(prefix))):
+            yield key
 
     def check(self) -> None:
         self.inner.check()
@@ -121,22 +147,48 @@ class SpooledObjectStore:
     def _move_all(self) -> None:
         """Until nothing waits. One process moves at a time; the others look whether it has died over it."""
         with self._lock_file.open("w") as lock:
-            while next(self._local.keys(), None) is not None:
+            while self._go_on():
                 with contextlib.suppress(BlockingIOError):
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     self._move_what_waits()
                 time.sleep(MOVE_SECONDS)
 
+    def _go_on(self) -> bool:
+        """Whether something waits; if not, whoever keeps the next object has to start another mover."""
+        with self._lock:
+            try:
+                waits = next(self._local.keys(), None) is not None
+            except ObjectStoreError as error:
+                log.warning("what was kept here can't be looked for: %s", error)
+                return True
+            if not waits:
+                self._mover = None
+            return waits
+
     def _move_what_waits(self) -> None:
+        """All that can move: one object that can't doesn't keep the others here."""
         moved = 0
         try:
-            for key in list(self._local.keys()):
-                self._move(key)
-                moved += 1
+            self.inner.check()
+            for key in set(self._local.keys()) - self._stuck:
+                moved += self._moved(key)
         except ObjectStoreError as error:
             log.warning("what was kept here can't move to the object store yet: %s", error)
         if moved:
             log.warning("%s objects that were kept here have moved to the object store", moved)
+
+    def _moved(self, key: str) -> bool:
+        try:
+            self._move(key)
+        except (ObjectStoreUnavailable, ObjectStoreFull):
+            raise
+        except ObjectMissing:  # deleted this instant
+            return False
+        except ObjectStoreError as error:
+            self._stuck.add(key)
+            log.error("an object that was kept here can't move, and stays: %s", error)
+            return False
+        return True
 
     def _move(self, key: str) -> None:
         with self.inner.stage() as staged:
@@ -146,7 +198,14 @@ class SpooledObjectStore:
             try:
                 self.inner.publish([(staged, key)])
             except KeyExists:
-                # Only a key's own bytes are ever written under it; a length says that they are all there.
-                if self.inner.size(key) != staged.size:
+                # It came through before, as far as anybody knows: what lies here is the only one that surely is whole.
+                if _digest(self.inner, key) != staged.sha256:
                     raise
         self._local.delete(key)
+
+
+def _digest(store: ObjectStore, key: str) -> bytes:
+    counted = hashlib.sha256()
+    for piece in store.open_range(key):
+        counted.update(piece)
+    return counted.digest()

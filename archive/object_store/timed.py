@@ -6,7 +6,13 @@ from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any
 
-from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreFull, ObjectStoreUnavailable
+from archive.object_store.errors import (
+    ObjectDamaged,
+    ObjectMissing,
+    ObjectRecalling,
+    ObjectStoreFull,
+    ObjectStoreUnavailable,
+)
 from archive.object_store.parts import read_parts
 from archive.object_store.port import ObjectStore, Staged
 from telemetry.metrics import STORE_ERRORS
@@ -31,7 +37,8 @@ class _Call:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         store.__exit__(kind, error, trace)
-        if error is not None:
+        # That an object has to be recalled is no failure.
+        if error is not None and not isinstance(error, ObjectRecalling):
             for each, word in _KINDS:
                 if isinstance(error, each):
                     STORE_ERRORS.labels(word).inc()

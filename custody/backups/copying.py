@@ -15,6 +15,7 @@ from archive.object_store import (
     ObjectStoreError,
     Staged,
 )
+from archive.object_store.key_service import KeyDestroyed
 from custody.backups.contents import Entry, batches, by_folder, held
 from custody.backups.errors import BackupError
 from custody.backups.sealed import Sealer
@@ -84,7 +85,7 @@ def _read(source: ObjectStore, entry: Entry, sealer: Sealer) -> bool:
     try:
         for piece in source.open_range(entry.key):
             sealer.write(piece)
-    except (ObjectMissing, ObjectDamaged, ObjectRecalling):
+    except (ObjectMissing, ObjectDamaged, ObjectRecalling, KeyDestroyed):
         return False
     sealer.finish()
     return entry.size in (None, sealer.size) and entry.sha256 in (None, sealer.sha256.hex())

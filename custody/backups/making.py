@@ -120,7 +120,8 @@ def _part(target: Target, name: str, part: str, fill: Callable[[Sealer], None], 
 def _dump(sealer: Sealer, taken: Snapshot, address: Address, chosen: Programs) -> None:
     """pg_dump of the snapshot, encrypted on its way: nothing in the clear reaches a disk."""
     command = [chosen.dump, "--format=custom", "--compress=1", "--no-owner", "--no-privileges", "--no-password"]
-    command += [f"--snapshot={taken.name}", f"--dbname={address.conninfo}"]
+    # The product's own: another (pg_stat_statements) only a superuser could make again, and nothing would be restored.
+    command += ["--extension=pg_trgm", f"--snapshot={taken.name}", f"--dbname={address.conninfo}"]
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(command, env=dict(address.environment), stdout=subprocess.PIPE, stderr=said) as dumping:
             try:

@@ -5,6 +5,7 @@ are the documents that the index knows (``custody.facts.known``): whatever ends 
 """
 
 import multiprocessing
+import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -156,6 +157,12 @@ def _units(items: Sequence[Unit], size: int) -> Iterator[Sequence[Unit]]:
         yield items[at : at + size]
 
 
+def _begin_process() -> None:
+    """Nothing of the parent's: neither its connections, nor what it does when it is told to end."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    connections.close_all()
+
+
 class _processes:
     """So many processes, each with a connection of its own; they end with this one, whatever ends it."""
 
@@ -165,11 +172,15 @@ class _processes:
     def __enter__(self) -> Callable[[Callable[[Unit], Result], Iterable[Unit]], Iterator[Result]]:
         # A child must not go on with its parent's conversation.
         connections.close_all()
-        self._pool = multiprocessing.get_context("fork").Pool(self._number, initializer=connections.close_all)
+        self._pool = multiprocessing.get_context("fork").Pool(self._number, initializer=_begin_process)
         return self._each
 
-    def __exit__(self, *error: Any) -> None:
-        self._pool.terminate()
+    def __exit__(self, error: type[BaseException] | None, *more: Any) -> None:
+        # One that is ended while it waits for work takes the queue's lock along, and the others wait for ever.
+        if error is None:
+            self._pool.close()
+        else:
+            self._pool.terminate()
         self._pool.join()
 
     def _each(self, work: Callable[[Unit], Result], units: Iterable[Unit]) -> Iterator[Result]:

@@ -35,7 +35,7 @@ _STEP: Final = 500
 _PAUSE: Final = 2.0
 
 
-class _Behind(ArchiveUnavailable):
+class _Behind(Exception):
     """The store has facts that this index does not know."""
 
 
@@ -150,10 +150,10 @@ def _write(kind: str, subject: str, collect: Callable[[bool], Content | None]) -
 def _noted(kind: str, subject: str, collect: Callable[[bool], Content | None]) -> tuple[FactsDocument, bytes] | None:
     try:
         return _note(kind, subject, collect)
-    except _Behind:
+    except _Behind as error:
         # Told outside of the transaction that is undone: the sweep has to know as well.
         behind.say_needed()
-        raise
+        raise ArchiveUnavailable(str(error)) from error
 
 
 def _note(kind: str, subject: str, collect: Callable[[bool], Content | None]) -> tuple[FactsDocument, bytes] | None:

@@ -18,6 +18,7 @@ from archive.locate import locate_many
 from archive.models import DeletedObject, Instance, Representation, SecondCopy, ThumbnailPack
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectRecalling, ObjectStoreError
+from archive.object_store.key_service import KeyDestroyed
 from archive.outbox import Wish
 from archive.representations import forget
 from custody.integrity import findings, repairing
@@ -65,7 +66,7 @@ def look(row: Row, *, change: bool = True, repair: bool = True) -> Looked:
         first = examine(first_store, row.key, row.size, row.sha256)
         second = examine(both.second, row.key, row.size, row.sha256) if both is not None else None
         differs = disagreement(first_store, row) if not first.kind else ""
-    except ObjectRecalling:
+    except (ObjectRecalling, KeyDestroyed):
         return Looked(row, skipped=True)
     except ObjectStoreError as error:
         raise ArchiveUnavailable("an object store can't be reached now; the scrub goes on later") from error
@@ -164,5 +165,7 @@ def _make_again(key: str) -> None:
 def _examined(key: str, size: int, sha256: bytes) -> Examined:
     try:
         return examine(object_store(), key, size, sha256)
+    except KeyDestroyed:
+        return Examined(Kind.ALTERED, "its key was destroyed")
     except ObjectStoreError as error:
         raise ArchiveUnavailable("the object store can't be reached now") from error

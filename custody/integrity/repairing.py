@@ -3,6 +3,7 @@
 The damaged object goes to the sweep with the grace period of a deletion, so that somebody can still look at it.
 """
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -16,8 +17,7 @@ from archive.models import DeletedObject, Instance, Series
 from archive.object_store import new_key
 from archive.object_store.copies import CopiedObjectStore
 from archive.object_store.errors import ObjectDamaged, ObjectStoreError
-from archive.object_store.marks import HOT, tier_of
-from archive.object_store.port import Staged
+from archive.object_store.marks import tier_of
 from custody.integrity.examining import Row
 
 
@@ -26,10 +26,9 @@ def first_from_second(both: CopiedObjectStore, row: Row) -> bool:
 
     It doesn't where the instance is gone, or has another object by now. Raises ``ObjectStoreError``.
     """
-    tier = tier_of(row.key)
-    key = new_key(f"instances/{datetime.now(UTC):%Y/%m/%d/%H-%M}/{uuid4().hex}.dcm", tier)
+    key = new_key(f"instances/{datetime.now(UTC):%Y/%m/%d/%H-%M}/{uuid4().hex}.dcm", tier_of(row.key))
     crcs = BlockCrcs()
-    with _stage(both, tier) as staged:
+    with both.stage() as staged:
         for piece in both.second.open_range(row.key):
             staged.write(piece)
             crcs.add(piece)
@@ -41,7 +40,9 @@ def first_from_second(both: CopiedObjectStore, row: Row) -> bool:
         copying.copy_one(both, copying.Received(row.pk, key, row.size, row.sha256))
         switched = _switch(row, key, crcs.packed())
     except ObjectStoreError:
-        both.first.delete(key)
+        # From both: the sweep looks for orphans in the first store alone.
+        with suppress(ObjectStoreError):
+            both.delete(key)
         raise
     if not switched:
         both.delete(key)
@@ -53,10 +54,6 @@ def second_from_first(both: CopiedObjectStore, row: Row) -> None:
     received = copying.Received(row.pk, row.key, row.size, row.sha256)
     copying.copy_one(both, received)
     copying.copied([received])
-
-
-def _stage(both: CopiedObjectStore, tier: str) -> Staged:
-    return both.stage() if tier == HOT else both.stage_in(tier)
 
 
 def _switch(row: Row, key: str, crcs: bytes) -> bool:

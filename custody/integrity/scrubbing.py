@@ -94,9 +94,9 @@ def go_on(walk: Lap, seconds_left: Callable[[], bool], most_bytes: int, *, repai
     if ended:
         with transaction.atomic():
             Lap.objects.filter(pk=walk.pk).update(ended_at=Now())
-            # The last few say how long a walk takes.
+            # The last few say how long a walk takes. Those that found something stay: what they found is a counter.
             old = Lap.objects.order_by("-pk").values_list("pk", flat=True)[10:]
-            Lap.objects.filter(pk__in=list(old)).delete()
+            Lap.objects.filter(pk__in=list(old), found=0).delete()
     if tally.wrong:
         findings.alert()
     return tally

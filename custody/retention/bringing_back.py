@@ -7,14 +7,14 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Count, Max, Min, Sum
-from django.db.models.functions import Now
+from django.utils import timezone
 
 from access.acting import Acting
 from archive import outbox
 from archive.errors import NotFound
-from archive.models import DeletedObject, OutboxEntry
+from archive.models import OutboxEntry
 from archive.outbox import Wish
-from archive.undelete import undelete
+from archive.undelete import returnable, undelete
 from audit.kinds import STORE
 from audit.record import record
 from dicom.uids import is_uid
@@ -24,19 +24,23 @@ UNDELETE: Final = "undelete"
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What was deleted of one study and is not swept: until when it can be brought back, and whether that is asked."""
+    """What was deleted of one study and is not swept: until when it can be brought back, and whether that is asked.
+
+    ``held``: ``until`` is over, and a legal hold keeps it.
+    """
 
     study_instance_uid: str
     instances: int
     bytes: int
     deleted_at: datetime
     until: datetime
+    held: bool
     asked: bool
 
 
 def in_window(*, limit: int, offset: int = 0, study_instance_uid: str = "") -> Sequence[Deletion]:
     """What can be brought back, study by study, the newest deletion first; ``limit`` of them, or of one study."""
-    rows = DeletedObject.objects.filter(sweep_after__gt=Now()).exclude(sop_instance_uid="")
+    rows = returnable().exclude(sop_instance_uid="")
     if study_instance_uid:
         rows = rows.filter(study_instance_uid=study_instance_uid)
     grouped = rows.values("study_instance_uid").annotate(
@@ -54,6 +58,7 @@ def in_window(*, limit: int, offset: int = 0, study_instance_uid: str = "") -> S
             row["size"],
             row["at"],
             row["end"],
+            row["end"] <= timezone.now(),
             row["study_instance_uid"] in asked,
         )
         for row in found

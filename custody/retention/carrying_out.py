@@ -88,6 +88,8 @@ def carry_on(subject: str) -> None:
     for removal in removals:
         if _running(plan).exclude(paused=True).exists():
             _carry_out(plan, removal)
+            # A large study takes long: nobody else begins with this batch meanwhile.
+            outbox.progress(RETENTION, subject)
     if removals:
         outbox.wish([Wish(RETENTION, subject, limits.pause_seconds)])
         return
@@ -146,4 +148,5 @@ def _stays(removal: PlannedRemoval) -> str:
 
 
 def _done(removal: PlannedRemoval, outcome: str) -> None:
-    PlannedRemoval.objects.filter(pk=removal.pk).update(done_at=timezone.now(), outcome=outcome)
+    """What became of it first stays: a task that is sent again finds the study gone."""
+    PlannedRemoval.objects.filter(pk=removal.pk, done_at=None).update(done_at=timezone.now(), outcome=outcome)

@@ -33,8 +33,9 @@ def certify(rows: Sequence[DeletedObject], event: Recorded, **_: Any) -> None:
     """Certify the removal of ``rows``: their objects are gone, the event of it has just been written."""
     for (uid, at, by), group in groupby(sorted(rows, key=_key), key=_key):
         gone = list(group)
+        where = _where(event.at)
         made, is_new = Certificate.objects.get_or_create(
-            study_instance_uid=uid, deleted_at=at, deleted_by=by, defaults=_decided(uid, by) | _where(event.at)
+            study_instance_uid=uid, deleted_at=at, deleted_by=by, defaults=_decided(uid, by) | where
         )
         lines = b"\n".join(_line(row) for row in gone)
         CertifiedObjects.objects.create(
@@ -50,6 +51,7 @@ def certify(rows: Sequence[DeletedObject], event: Recorded, **_: Any) -> None:
             instances=F("instances") + len(gone),
             bytes=F("bytes") + sum(row.size for row in gone),
             removed_at=event.at,
+            backups_until=where["backups_until"],
             **begun,
         )
 

@@ -76,30 +76,36 @@ def _decided(rule: RetentionRule, facts: StudyFacts, today: date) -> Decision:
         return Decision(
             Action.KEEP, f"Kept: {by} counts from the study date, which is not known.", "date not known", rule
         )
-    terms = [
-        (years_after(start, rule.years), f"{rule.years} years after {CountedFrom(rule.counted_from).label}, {start}")
-    ]
+    terms = [_term(start, rule.years, f"{rule.years} years after {CountedFrom(rule.counted_from).label}, {start}")]
     if rule.minors_until:
         if facts.birth_date is None or facts.study_date is None:
             words = f"Kept: {by} keeps studies of minors for longer, and the age at the study is not known."
             return Decision(Action.KEEP, words, "age not known", rule)
         if facts.study_date < years_after(facts.birth_date, MAJORITY):
             until = years_after(facts.birth_date, rule.minors_until)
-            terms.append((until, f"the patient was a minor, and is {rule.minors_until} years old on {until}"))
+            # The day would be the birthday; these words stand in the trail, and for ever in a certificate.
+            why = f"the patient was a minor, and is {rule.minors_until} years old in {until.year}"
+            terms.append((until, str(until.year), why))
     if MAMMOGRAPHY in facts.modalities:
         years = MAMMOGRAPHY_YEARS_FOLLOWED if facts.later_mammography else MAMMOGRAPHY_YEARS
         if facts.study_date is None:
             words = f"Kept: mammograms are kept for {years} years, and the study date is not known."
             return Decision(Action.KEEP, words, "date not known", rule)
         which = "with a later one" if facts.later_mammography else "without a later one"
-        terms.append((years_after(facts.study_date, years), f"mammograms {which} are kept for {years} years"))
-    due, why = max(terms)
+        terms.append(_term(facts.study_date, years, f"mammograms {which} are kept for {years} years"))
+    due, said, why = max(terms)
     if due > today:
-        return Decision(Action.KEEP, f"Kept until {due} by {by}: {why}.", "not yet due", rule, due)
+        return Decision(Action.KEEP, f"Kept until {said} by {by}: {why}.", "not yet due", rule, due)
     if facts.obstacles:
-        words = f"Kept, though {by} lets it go since {due}: {'; '.join(facts.obstacles)}."
+        words = f"Kept, though {by} lets it go since {said}: {'; '.join(facts.obstacles)}."
         return Decision(Action.KEEP, words, facts.obstacles[0], rule, due)
-    return Decision(Action(rule.action), f"To be deleted by {by}: {why}; due since {due}.", "due", rule, due)
+    return Decision(Action(rule.action), f"To be deleted by {by}: {why}; due since {said}.", "due", rule, due)
+
+
+def _term(start: date, years: int, why: str) -> tuple[date, str, str]:
+    """When it is over, how that is said, and why."""
+    over = years_after(start, years)
+    return over, str(over), why
 
 
 def _fits(rule: RetentionRule, facts: StudyFacts) -> bool | None:

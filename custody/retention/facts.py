@@ -16,7 +16,9 @@ _FACTS: Final = """
             AND e.body_part_examined <> ''),
         'MG' = ANY(s.modalities_in_study) AND EXISTS (
             SELECT FROM archive_study o WHERE o.patient_id = s.patient_id AND o.id <> s.id
-                AND 'MG' = ANY(o.modalities_in_study) AND o.study_date > s.study_date),
+                AND 'MG' = ANY(o.modalities_in_study) AND NOT o.quarantined AND o.study_date > s.study_date
+                AND o.study_date ~ '^[0-9]{4}(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])$'
+                AND o.study_date <= to_char(statement_timestamp(), 'YYYYMMDD')),
         s.number_of_study_related_instances,
         (SELECT COALESCE(sum(u.bytes), 0)::bigint FROM archive_studyusage u WHERE u.study_id = s.id)
     FROM archive_study s JOIN archive_patient p ON p.id = s.patient_id

@@ -72,6 +72,9 @@ def _locked(target: Patient | str) -> tuple[list[str], int]:
             identifiers |= lock_rows([leading])
         _say_whose(identifiers)
         pks = locked_studies(identifiers[leading])
+        # What came under the identifier and is another patient's by now is held as well.
+        apart = Study.objects.select_for_update().filter(original_patient=target).order_by("study_instance_uid")
+        pks = [*pks, *apart.values_list("pk", flat=True)]
         studies = list(Study.objects.filter(pk__in=pks).order_by("pk").values_list("study_instance_uid", flat=True))
         deleted = DeletedObject.objects.filter(patient__in=list(identifiers))
     else:

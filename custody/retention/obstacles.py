@@ -61,6 +61,6 @@ def obstacles_of(pks: Collection[int]) -> Mapping[int, list[str]]:
     """In words what keeps each of these studies; those that nothing keeps are not there."""
     found: dict[int, list[str]] = {}
     for words, finder in OBSTACLES.items():
-        for pk in finder(pks):
+        for pk in set(finder(pks)):
             found.setdefault(pk, []).append(words)
     return found

@@ -100,9 +100,12 @@ def ask_for_plan(*, by: Acting = COMMAND_LINE) -> RetentionPlan:
 
 def work_out_asked(subject: str) -> None:
     """The task: work out the plan with this primary key, from its beginning where it was broken off."""
-    for made in RetentionPlan.objects.filter(pk=int(subject), complete=False):
+    with transaction.atomic():
+        made = RetentionPlan.objects.select_for_update().filter(pk=int(subject), complete=False).first()
+        if made is None:
+            return
         made.removals.all().delete()
-        work_out(made)
+    work_out(made)
 
 
 def plan(
@@ -127,11 +130,16 @@ def work_out(
         told(facts, decision)
         if decision.action != Action.KEEP and decision.rule is not None:
             waiting.append(_removal(made, decision.rule, facts, decision))
-        if len(waiting) >= STEP:
+        if totals.studies % STEP == 0:
             PlannedRemoval.objects.bulk_create(waiting)
             waiting = []
+            # It gets on: nobody else begins with it meanwhile.
+            outbox.progress(PLAN, str(made.pk))
     with transaction.atomic():
         PlannedRemoval.objects.bulk_create(waiting)
+        RetentionPlan.objects.select_for_update().get(pk=made.pk)
+        if made.removals.count() != totals.due_studies:
+            raise RuntimeError("somebody else works at this plan as well")
         made.totals = totals.as_json() | {"in_words": [in_words(rule) for rule in rules]}
         made.complete = True
         made.save(update_fields=["totals", "complete"])

@@ -97,8 +97,9 @@ def move_in_hours(subject: str) -> None:
             for decision in found:
                 if decision.moves:
                     move(decision)
+                    outbox.progress(MOVE_OBJECTS, subject)
             done = pk
-            if count == _SERIES:
+            if count == _SERIES or not in_hours(hours, timezone.localtime().hour):
                 outbox.wish([Wish(MOVE_OBJECTS, str(done), _PAUSE)])
                 return
     except ObjectStoreError as error:
@@ -124,7 +125,8 @@ def _objects(series: int) -> Iterator[tuple[Kept, str, datetime]]:
     of_series = Instance.objects.filter(series=series).order_by("pk")
     about = {pk: (uid, at) for pk, uid, at in of_series.values_list("pk", "sop_instance_uid", "created_at")}
     for each in kept(_INSTANCES, of_series):
-        yield (each, *about[each.pk])
+        if each.pk in about:  # not one that came this moment
+            yield (each, *about[each.pk])
     made = Representation.objects.filter(instance__series=series).order_by("pk")
     of = dict(made.values_list("pk", "instance_id"))
     for each in kept(_REPRESENTATIONS, made):

@@ -42,6 +42,7 @@ def recall_series(subject: str) -> None:
     try:
         for each in _away(int(subject)):
             waiting += relocate(each, HOT) is Moved.RECALLING
+            outbox.progress(outbox.RECALL, subject)
     except ObjectStoreError as error:
         raise ArchiveUnavailable("the tiers can't be reached now") from error
     if waiting:

@@ -8,6 +8,7 @@ any moment leaves the old object with its row, and at the most a new one without
 import hashlib
 import logging
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -21,7 +22,9 @@ from archive import copying
 from archive.models import DeletedObject, Instance
 from archive.object_store import new_key, object_store, recalled
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectRecalling, ObjectStoreError
-from archive.object_store.marks import unmarked
+from archive.object_store.key_service import KeyDestroyed
+from archive.object_store.marks import HOT, tier_of, unmarked
+from archive.object_store.port import Staged
 from custody.tiers.holders import Kept
 
 log = logging.getLogger("custody.tiers")
@@ -37,6 +40,7 @@ class Moved(StrEnum):
     CHANGED = "changed meanwhile"
     MISSING = "missing"
     DAMAGED = "damaged"
+    ERASED = "erased: its key is destroyed"
     RECALLING = "on its way back from its tier"
 
 
@@ -54,6 +58,8 @@ def relocate(kept: Kept, tier: str) -> Moved:
         return _wrong(kept, Moved.MISSING)
     except ObjectDamaged:
         return _wrong(kept, Moved.DAMAGED)
+    except KeyDestroyed:
+        return Moved.ERASED
     if _switch(kept, key, size, digest):
         return Moved.MOVED
     object_store().delete(key)
@@ -76,12 +82,27 @@ def _copied(kept: Kept, key: str) -> tuple[int, bytes]:
         if kept.sha256 is not None and (size, digest) != (kept.size, kept.sha256):
             raise ObjectDamaged(f"{kept.key} is not what was received", kept.key)
         object_store().publish([(staged, key)])
-    try:
-        _verify(key, digest)
-    except ObjectStoreError:
-        object_store().delete(key)
-        raise
+        try:
+            if kept.holder.model is Instance and _gives_nothing_back(key):
+                _copy(staged, key)
+            _verify(key, digest)
+        except ObjectStoreError:
+            with suppress(ObjectStoreError):
+                object_store().delete(key)
+            raise
     return size, digest
+
+
+def _gives_nothing_back(key: str) -> bool:
+    tier = tier_of(key)
+    return tier != HOT and getattr(settings.PACS.tiers, tier).recall
+
+
+def _copy(staged: Staged, key: str) -> None:
+    """Into the second store now: the one under the key of before goes with that, and no task could read this one."""
+    both = copying.second_store()
+    if both is not None:
+        both.publish_copy(staged, key)
 
 
 def _verify(key: str, digest: bytes) -> None:

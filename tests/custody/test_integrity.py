@@ -9,18 +9,28 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db.models import Sum
 from django.test import Client as Browser
+from django.utils import timezone
+from pydantic import ValidationError
 from pydicom.uid import generate_uid
 
 from archive import copying, damage
 from archive.at_rest_pace import processors
+from archive.errors import ArchiveUnavailable
 from archive.models import DeletedObject, Instance, OutboxEntry, SecondCopy, Series
+from archive.object_store.marks import tier_of
+from archive.payload import StoredSource
 from archive.sweep import sweep_all
 from archive.tasks import TASKS
 from audit.models import AccessEvent
-from custody.integrity import background
+from custody.integrity import background, scrubbing
 from custody.integrity.management.commands.scrub import status
 from custody.integrity.models import Finding, Lap, State
+from pacs_project.config import Config
+from pacs_project.config_copies import CopiesConfig
+from pacs_project.config_s3 import S3Config
+from pacs_project.config_tiers import TierConfig, TiersConfig
 from tests.access.conftest import make_client, make_person, make_token
 from tests.administration.conftest import SignedIn, as_role, machine
 from tests.append_only import flush_may_empty_the_trail
@@ -95,6 +105,16 @@ def test_the_walk_in_the_background(house: House, monkeypatch: pytest.MonkeyPatc
     assert Finding.objects.get().state == State.REPAIRED
 
 
+def test_what_was_found_stays_counted(house: House) -> None:
+    """A counter that falls looks as if it had begun anew, and somebody is called at night."""
+    for number in range(15):
+        Lap.objects.create(ended_at=timezone.now(), found=number % 5 == 0)
+    before = Lap.objects.aggregate(found=Sum("found"))["found"]
+    scrubbing.go_on(Lap.objects.create(), lambda: True, 1 << 20, repair=False)
+    assert Lap.objects.count() < 15
+    assert Lap.objects.aggregate(found=Sum("found"))["found"] == before == 3
+
+
 def test_a_walk_waits_for_others_and_can_be_switched_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     house.store(1)
     monkeypatch.setattr(processors, "busy", lambda percent: True)
@@ -120,6 +140,11 @@ def test_what_came_before_is_read_as_it_is_until_a_scrub(house: House) -> None:
     answer = house.whole(row)
     assert (answer.status_code, answer.json()["code"]) == (500, "object-damaged")
     assert OutboxEntry.objects.get(kind="object_damaged").subject == row.object_key
+
+
+def test_of_what_has_moved_nobody_reads_what_nobody_compares(house: House) -> None:
+    with pytest.raises(ArchiveUnavailable):
+        StoredSource("instances/moved.dcm", 100 << 20, b"").known()
 
 
 def test_an_archive_gets_a_second_store(house: House) -> None:
@@ -156,6 +181,16 @@ def test_damage_is_never_copied_and_deletions_follow(house: House) -> None:
     assert not path.exists()
 
 
+def test_a_second_store_is_another_place(tmp_path: Path) -> None:
+    bucket = S3Config(endpoint_url="https://s3.example.org", bucket="b", prefix="p")
+    cold = TiersConfig(cold=TierConfig(s3=bucket))
+    Config(data=tmp_path, copies=CopiesConfig(folder=tmp_path / "second"), tiers=cold)
+    Config(data=tmp_path, copies=CopiesConfig(s3=bucket.model_copy(update={"prefix": "q"})), tiers=cold)
+    for copies in (CopiesConfig(folder=tmp_path / "x" / ".." / "store"), CopiesConfig(s3=bucket)):
+        with pytest.raises(ValidationError, match="another place"):
+            Config(data=tmp_path, copies=copies, tiers=cold)
+
+
 def test_both_stores_before_the_acknowledgement(house: House) -> None:
     house.two_stores(before_acknowledgement=True)
     [row] = house.store(1)
@@ -167,6 +202,25 @@ def test_both_stores_before_the_acknowledgement(house: House) -> None:
     assert house.whole(row).status_code == 200
     house.two_stores(before_acknowledgement=False, folder=house.folder / "nothing")
     assert house.door.store([make_object()]).status_code == 200
+
+
+def test_what_lies_in_another_tier_is_repaired_there(house: House) -> None:
+    house.two_stores()
+    warm = TierConfig(folder=house.folder / "warm")
+    house.set(tiers=TiersConfig(warm=warm, rows=["* >=0d * * -> warm"]))
+    house.store(1)
+    call_command("move_objects", stdout=io.StringIO())
+    [row] = Instance.objects.all()
+    TASKS["copy_series"](str(row.series_id))
+    right = house.file(row, "second").read_bytes()
+    house.flip(row, "warm")
+    TASKS["object_damaged"](row.object_key)
+    assert Finding.objects.get().state == State.REPAIRED
+    repaired = Instance.objects.get()
+    assert tier_of(repaired.object_key) == "warm"
+    assert repaired.object_key != row.object_key
+    assert house.file(repaired, "warm").read_bytes() == house.file(repaired, "second").read_bytes() == right
+    assert body_of(house.whole(repaired)) == right
 
 
 def test_findings_are_listed_and_accepted(house: House, as_role: SignedIn, machine: Callable[[str], Browser]) -> None:

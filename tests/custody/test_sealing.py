@@ -21,6 +21,8 @@ from archive.object_store.keyring import Keyring, read_keyring, write_keyring
 from archive.object_store.marks import seal_of
 from archive.sweep import sweep_all
 from audit.models import AccessEvent
+from audit.record import AuditUnavailable
+from custody.tiers.management.commands import encryption_keys
 from pacs_project.config_s3 import S3Config
 from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
@@ -183,6 +185,21 @@ def test_erasing_by_destroying_a_key_is_asked_for_twice_and_written_down(
     event = AccessEvent.objects.filter(kind="configuration").latest("sequence")
     assert "with all it seals (3 instances" in event.outcome_description
     assert event.purpose == "end of contract"
+    # What was erased keeps nobody from the rest.
+    other, objects = three(door)
+    assert "skipped until recalled: 3" in command("scrub")
+    assert "3 erased" in command("reseal")
+    assert_all_there(door, other, objects)
+
+
+def test_a_key_that_cannot_be_written_down_is_not_made(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(events: object) -> None:
+        raise AuditUnavailable("the trail can't be written")
+
+    monkeypatch.setattr(encryption_keys, "record", away)
+    with pytest.raises(CommandError, match="trail"):
+        command("encryption_keys", "add")
+    assert read_keyring(house.ring) == {}
 
 
 def test_what_is_damaged_is_left_as_it_is(house: House, door_for: Callable[..., Door]) -> None:

@@ -15,13 +15,14 @@ import pytest
 from django.db.models.functions import Now
 from pydicom.uid import generate_uid
 
-from archive import outbox, recalls
+from archive import copying, outbox, recalls
 from archive.models import DeletedObject, Instance, OutboxEntry, Patient, Series, Study
 from archive.object_store import ObjectRecalling, object_store
 from archive.object_store.marks import tier_of, unmarked
 from archive.sweep import sweep_all
 from archive.tasks import TASKS
 from archive.tier_policy import LAST, Subject, choose, parse_row
+from custody.tiers import holders
 from custody.tiers.moving import MOVE_OBJECTS, in_hours, move_in_hours
 from custody.tiers.priors import recall_priors
 from custody.tiers.recalling import bytes_by_tier
@@ -163,6 +164,41 @@ def test_what_a_study_is_opened_for_keeps_it_hot(house: House, door_for: Callabl
     door = door_for("technologist")
     body_of(door.get(f"studies/{study.study_instance_uid}", 'multipart/related; type="application/dicom"'))
     assert "moved" not in command("move_objects")
+
+
+def test_the_second_copy_follows_into_a_tier_that_has_to_recall(house: House, door_for: Callable[..., Door]) -> None:
+    tiers(house, "* >=0d * * -> cold", recall=True)
+    copies = house.settings.PACS.copies.model_copy(update={"folder": house.folder / "second"})
+    house.settings.PACS = house.settings.PACS.model_copy(update={"copies": copies})
+    _, objects = three(door_for("technologist"))
+    run_tasks(outbox.COPY_SERIES)
+    assert copying.waiting() == 0
+    command("move_objects")
+    run_tasks(outbox.COPY_SERIES)
+    assert lying() == {"cold"}
+    assert copying.waiting() == 0
+    DeletedObject.objects.update(sweep_after=Now() - timedelta(seconds=1))
+    sweep_all()
+    second = [path.read_bytes() for path in (house.folder / "second" / "objects" / "instances").rglob("*.dcm")]
+    assert sorted(second) == sorted(objects.values())
+
+
+def test_what_comes_while_its_series_is_looked_at_waits_for_the_next_move(
+    house: House, door_for: Callable[..., Door], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiers(house, OLD)
+    three(door_for("technologist"))
+    real = holders.kept
+
+    def later(holder: Any, rows: Any) -> Any:
+        row = Instance.objects.order_by("pk").last()
+        if row is not None and Instance.objects.count() == 3:
+            row.pk, row.sop_instance_uid = None, str(generate_uid())
+            row.save()
+        return real(holder, rows)
+
+    monkeypatch.setattr("custody.tiers.moving.kept", later)
+    assert "3 moved" in command("move_objects")
 
 
 def test_a_recalled_key_is_refused_and_found(house: House, door_for: Callable[..., Door]) -> None:

@@ -24,6 +24,7 @@ import boto3
 import pytest
 import yaml
 
+from standalone.services.postgres import _COUNTING
 from standalone.services.seaweedfs import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,7 @@ SECRETS = {
     "VALKEY_PASSWORD",
     "PACS_S3__ACCESS_KEY_ID",
     "PACS_S3__SECRET_ACCESS_KEY",
+    "PACS_METRICS__TOKEN",
 }
 OURS = {"web", "worker", "relay", "hl7", "migrate", "bucket"}
 PINNED = re.compile(r"[a-z0-9./-]+:v?\d+(\.\d+)+(-[a-z0-9.-]+)?(@sha256:[0-9a-f]{64})?")
@@ -267,6 +269,15 @@ def test_only_nginx_and_hl7_are_reachable() -> None:
     assert compose()["networks"]["inside"] == {"internal": True}
 
 
+def test_the_database_counts_statements_as_the_launcher_has_it() -> None:
+    postgres = services()["postgres"]
+    for name, value in _COUNTING.items():
+        assert f"{name}={value}" in postgres["command"]
+    [script] = [volume.split(":") for volume in postgres["volumes"] if volume.endswith(".sql:ro")]
+    assert "CREATE EXTENSION IF NOT EXISTS pg_stat_statements" in (ROOT / script[0]).read_text()
+    assert script[1].startswith("/docker-entrypoint-initdb.d/")
+
+
 def test_every_service_is_watched() -> None:
     own = {name for name, service in services().items() if "test" in service.get("healthcheck", {})}
     unwatched = {name for name, service in services().items() if service.get("healthcheck", {}).get("disable")}
@@ -298,15 +309,18 @@ def test_settings_are_those_of_the_product() -> None:
     """Each PACS_ name is a field of Config; a misspelt one would be passed over in silence."""
     from pacs_project.config import Config
     from pacs_project.config_hl7 import Hl7Config
+    from pacs_project.config_metrics import MetricsConfig
     from pacs_project.config_s3 import S3Config
 
     known = {f"PACS_{field}".upper() for field in Config.model_fields}
     known |= {f"PACS_S3__{field}".upper() for field in S3Config.model_fields}
     known |= {f"PACS_HL7__{field}".upper() for field in Hl7Config.model_fields}
+    known |= {f"PACS_METRICS__{field}".upper() for field in MetricsConfig.model_fields}
     for name in OURS:
         assert set(services()[name]["environment"]) <= known
     environment = re.findall(r"(PACS_\w+)=", arguments("ENV")[0])
-    assert set(environment) <= known
+    # Backups ask for their programs beside the settings.
+    assert set(environment) - {"PACS_PG_BIN"} <= known
 
 
 @pytest.mark.parametrize("name", ["relay", "migrate", "hl7"])

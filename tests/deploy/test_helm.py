@@ -88,6 +88,9 @@ def test_every_manifest_fits_the_schema(manifests: list[dict[str, Any]], version
         {"s3": {"bucket": ""}},
         {"audit": {"checkpoints": "/var/checkpoints"}},
         {"settings": {"SECRET": "x"}},
+        {"settings": {"PACS_STORE_WHEN_DOWN": "spool"}},
+        {"settings": {"PACS_ENCRYPTION__AT_REST": True}},
+        {"settings": {"PACS_TIERS__COLD__FOLDER": "/var/lib/lightbox/cold"}},
         {"web": {"replicas": 0}},
     ],
 )
@@ -174,6 +177,7 @@ def test_settings_are_those_of_the_product() -> None:
     assert [name for name in sorted(names) if not known(name)] == []
     text = (CHART / "values.yaml").read_text()
     secrets = {"PACS_SECRET_KEY", "PACS_DATABASE_URL", "PACS_REDIS_URL", "PACS_S3__ACCESS_KEY_ID"}
+    secrets |= {"PACS_METRICS__TOKEN"}
     assert [name for name in secrets if name not in text or not known(name)] == []
 
 

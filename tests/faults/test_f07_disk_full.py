@@ -72,6 +72,9 @@ def test_the_disk_is_full(tmp_path: Path, oracle: Oracle, figure: Figure, long_f
             live.start(worker=False)
             session = live.machine("technologist")
             known = one_known(live, session)
+            # The largest that found no room has to find some when it is sent again.
+            ballast = disk / "ballast"
+            ballast.write_bytes(bytes(4 << 20))
             with reading(live, session, known) as heard:
                 until = time.monotonic() + 120
                 while oracle.store(live, session, [make_sent(kilobytes=1024)]) == 200 and time.monotonic() < until:
@@ -85,6 +88,7 @@ def test_the_disk_is_full(tmp_path: Path, oracle: Oracle, figure: Figure, long_f
             live.serve(worker=False)
             restarted = answers(live, session, f"dicom-web/{known.object_path}", **AS_STORED)
             rest.unlink()
+            ballast.unlink()
             back = seconds_until(lambda: oracle.store(live, session, [make_sent()]) == 200)
             # What found no room is sent again by the oracle, for which there must be some.
             for batch in oracle.open[2:]:

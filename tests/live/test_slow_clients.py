@@ -135,7 +135,7 @@ def test_stores_wait_for_each_other_but_not_for_ever(
         wire.settimeout(max(0.01, 14 - (time.monotonic() - began)))
         with contextlib.suppress(TimeoutError):
             answer = wire.recv(4096)
-            assert answer.startswith(b"HTTP/1.1 503 "), answer
+            assert answer.startswith((b"HTTP/1.1 503 ", b"HTTP/1.1 429 ")), answer
             assert b"Retry-After: " in answer
             refused += 1
     assert refused >= 60 - 2 * 12
@@ -195,6 +195,24 @@ def test_requests_in_pieces_and_in_a_row(file_store: LivePacs, session: requests
     while more := wire.recv(65536):
         answers += more
     assert answers.count(b"HTTP/1.1 200 OK") == 4
+
+
+def test_what_comes_behind_a_probe_does_not_hold_its_thread(
+    file_store: LivePacs, session: requests.Session, large: Sent, sockets: ExitStack
+) -> None:
+    """Probes and retrievals on one connection, of which nobody reads the answers: other probes are answered."""
+    probe, some = head(file_store, "GET /livez HTTP/1.1"), make_sent(kilobytes=8)
+    assert store(file_store, session, [some]).status_code == 200
+    for _ in range(8):
+        wire = connect(file_store, sockets, buffer=4096)
+        wire.sendall(probe + an_unread_answer(file_store, session, large))
+    for before in range(6, 30):
+        # For one of them there is just no room left when it comes to the probe.
+        wire = connect(file_store, sockets, buffer=4096)
+        wire.sendall(an_unread_answer(file_store, session, some) * before + probe)
+    time.sleep(2)
+    for _ in range(8):
+        assert requests.get(f"{file_store.url}/livez", timeout=PATIENCE).status_code == 200
 
 
 def test_a_small_body_that_is_asked_for_first(file_store: LivePacs, sockets: ExitStack) -> None:

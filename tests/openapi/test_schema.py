@@ -87,6 +87,7 @@ def test_every_route_with_its_methods() -> None:
         "/livez",
         "/metrics",
         "/readyz",
+        "/status",
         *(path for path in document()["paths"] if path.startswith(("/fhir/", "/trail/"))),
     }
 
@@ -102,7 +103,9 @@ def test_variables_of_paths_are_parameters_with_a_pattern() -> None:
         found = [resolved(each) for each in operation.get("parameters", ())]
         variables = {each["name"] for each in found if each["in"] == "path"}
         assert variables == set(re.findall(r"{(\w+)}", path)), (path, method)
-        assert [(path, each["name"]) for each in found if each["in"] == "path" and "pattern" not in each["schema"]] == []
+        assert [
+            (path, each["name"]) for each in found if each["in"] == "path" and "pattern" not in each["schema"]
+        ] == []
 
 
 def test_refusals_are_those_of_the_table() -> None:
@@ -138,6 +141,9 @@ def test_who_may_ask_is_said_everywhere() -> None:
     for path, method, operation in operations():
         if path in ("/livez", "/readyz"):
             assert operation["security"] == []
+        elif path == "/status":
+            assert operation["security"] == [{}, {"token": []}, {"session": []}]
+            assert "401" not in operation["responses"]
         elif path.startswith("/oauth/"):
             assert {"client": []} in operation["security"]
         else:

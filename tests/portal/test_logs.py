@@ -6,10 +6,12 @@ import json
 import logging
 import logging.config
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from django.db import DatabaseError, connection
 from django.test import Client as Browser
+from django.test import RequestFactory
 
 from pacs_project.config import config
 from pacs_project.logs import FORMAT, WithoutValues, formatter
@@ -133,3 +135,13 @@ def test_gunicorn_writes_as_we_do(monkeypatch: pytest.MonkeyPatch) -> None:
         assert isinstance(formatter(), JsonLines)
     finally:
         config.cache_clear()
+
+
+def test_a_request_that_failed_is_told_by_its_route() -> None:
+    """Django would write the address, in which a study stands."""
+    request = RequestFactory().get("/dicom-web/studies/1.2.3.4")
+    request.resolver_match = SimpleNamespace(route="dicom-web/studies/<uid:study>")  # type: ignore[assignment]
+    for asked, told in ((request, "/dicom-web/studies/<uid:study>"), (RequestFactory().get("/1.2.3.4"), "an address")):
+        values = {"name": "django.request", "msg": "%s: %s", "args": ("Service Unavailable", asked.path)}
+        line = WithoutValues("%(message)s").format(logging.makeLogRecord({**values, "request": asked}))
+        assert line == f"Service Unavailable: {told}"

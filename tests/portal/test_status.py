@@ -10,8 +10,11 @@ from django.db import connection
 from django.test import Client as Browser
 
 from access.models import User
+from audit.models import AccessEvent
+from audit.record import AuditUnavailable
 from custody.modes import read_only
 from portal import health
+from portal import status as status_page
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,8 +44,23 @@ def test_who_manages_sees_more(browser: Browser, make_person: Callable[..., User
     details = asked(browser)["details"]
     assert {"tasks_waiting", "tasks_dead", "disk_free_bytes"} <= set(details)
     assert b"Free disk" in browser.get("/status").content
+    told = AccessEvent.objects.filter(query="status")
+    assert {(each.kind, each.rule, each.principal_kind) for each in told} == {("search", "manage", "person")}
+    assert told.count() == 2
     browser.force_login(make_person("radiologist"))
     assert "details" not in asked(browser)
+    assert told.count() == 2, "what everybody may see is no access"
+
+
+def test_what_cannot_be_recorded_is_not_told(
+    browser: Browser, make_person: Callable[..., User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(events: object) -> None:
+        raise AuditUnavailable
+
+    monkeypatch.setattr(status_page, "record", away)
+    browser.force_login(make_person("administrator"))
+    assert set(asked(browser)) == {"status", "parts"}
 
 
 def test_what_is_away(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:

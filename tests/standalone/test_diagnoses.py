@@ -8,6 +8,7 @@ import pytest
 
 from standalone.diagnoses import RULES, known, of_backups, of_clock, of_database, of_disk, of_figures, of_trail
 from standalone.findings import Finding, as_json
+from standalone.inspection import _without_credentials
 from telemetry.metrics import GAUGES
 
 GOOD = {
@@ -108,3 +109,17 @@ def test_for_people_and_for_programs() -> None:
 def test_an_answer_that_failed_is_none() -> None:
     assert known({"disk": {"error": "x"}}, "disk") == {}
     assert known({}, "disk") == {}
+
+
+def test_settings_are_shown_without_passwords() -> None:
+    told = _without_credentials(
+        {
+            "database_url": "postgresql://pacs:secret@db:5432/pacs?password=secret",
+            "redis_url": "redis://:secret@valkey:6379/0",
+            "webhook": {"urls": ["https://user:secret@example.org/hook?token=secret"]},
+            "limits": [1, "plain", None],
+        }
+    )
+    assert "secret" not in str(told)
+    assert told["database_url"] == "postgresql://db:5432/pacs"
+    assert told["limits"] == [1, "plain", None]

@@ -113,7 +113,11 @@ CASES: dict[str, tuple[Figures, Figures]] = {
     ),
     "DatabaseConnections": (
         {**one("pacs_db_connections", 180, state="idle"), **one("pacs_db_connections_max", 200)},
-        {**one("pacs_db_connections", 20, state="idle"), **one("pacs_db_connections_max", 200)},
+        {
+            # Eight web servers tell of the same sessions.
+            "pacs_db_connections": [({"state": "idle", "instance": f"web-{n}"}, steady(30)) for n in range(8)],
+            **one("pacs_db_connections_max", 200),
+        },
     ),
     "Unscheduled": (
         {"pacs_reconcile_total": counted(({"outcome": "unscheduled"}, 1.0), ({"outcome": "linked"}, 2.0))},

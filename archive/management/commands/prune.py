@@ -5,8 +5,6 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from archive.pruning import prune
-from audit.kinds import CONFIGURATION
-from audit.record import NewAccessEvent, record
 
 
 class Command(BaseCommand):
@@ -17,16 +15,4 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """All that is due, each with its number."""
         for name, removed in prune():
-            if removed:
-                text = f"{removed} {name} cleared away, by their age"
-                record(
-                    [
-                        NewAccessEvent(
-                            kind=CONFIGURATION,
-                            principal_kind="system",
-                            principal_name="prune",
-                            outcome_description=text,
-                        )
-                    ]
-                )
             self.stdout.write(f"{name}: {removed}")

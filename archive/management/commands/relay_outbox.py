@@ -20,6 +20,7 @@ from django.utils.module_loading import import_string
 
 from archive.object_store import ObjectStoreError, object_store
 from archive.outbox import PERIODIC, RUN_OUTBOX_ENTRY, SWEEP, Wish, mind_the_clock, relay_once, wish
+from audit.record import AuditUnavailable
 
 log = logging.getLogger("archive.outbox")
 
@@ -131,6 +132,8 @@ def upkeep() -> None:
     try:
         call_command("upkeep")
         call_command("prune")
+    except AuditUnavailable:
+        log.warning("the access trail can't be written; the upkeep comes tomorrow")
     except (DatabaseError, InterfaceError):
         log.warning("the database is away; the upkeep comes tomorrow")
         connection.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from archive.object_store.errors import ObjectMissing, ObjectStoreUnavailable
 from archive.object_store.file import FileObjectStore
 from archive.object_store.guarded import GuardedObjectStore
 from archive.object_store.port import Staged
-from archive.object_store.spooled import SpooledObjectStore
+from archive.object_store.spooled import SpooledObjectStore, has_kept
 
 
 class Moody(FileObjectStore):
@@ -116,3 +117,61 @@ def test_the_spool_keeps_and_moves(moody: Moody, tmp_path: Path) -> None:
     assert again.read_range("b.json", 0, 2) == b"{}"
     with pytest.raises(ObjectMissing):
         again.size("c.dcm")
+
+
+def test_what_cannot_move_stays_and_keeps_nothing_else_here(
+    moody: Moody, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"a/{n}.dcm" for n in range(8)]
+    moody.put(names[3], b"others")  # as long as what is kept
+    moody.put(names[5], b"kept 5")  # killed between moving and removing
+    store = SpooledObjectStore(moody, tmp_path / "spooled")
+    moody.away = True
+    for n, name in enumerate(names):
+        store.put(name, b"kept %d" % n)
+    assert set(store.keys()) == set(names)
+    moody.away = False
+    assert eventually(lambda: store.waiting() == 1)
+    assert store.read_range(names[3], 0, 6) == b"kept 3"
+    assert b"".join(moody.open_range(names[3])) == b"others"
+    assert all(moody.read_range(name, 0, 6) == b"kept %d" % n for n, name in enumerate(names) if n != 3)
+    assert caplog.text.count("stays") == 1
+
+
+def test_what_is_kept_while_a_mover_ends_moves_too(moody: Moody, tmp_path: Path) -> None:
+    store = SpooledObjectStore(moody, tmp_path / "spooled")
+    real, last = store._local.keys, tmp_path / "spooled" / "objects" / "last.dcm"
+    keeping = threading.Thread(target=store.put, args=("last.dcm", b"last"))
+
+    def keys(prefix: str = "") -> Iterator[str]:
+        found = list(real(prefix))
+        if not found and threading.current_thread() is store._mover and not keeping.ident:
+            moody.away = True
+            keeping.start()
+            assert eventually(last.exists)
+            moody.away = False
+            keeping.join(0.5)  # it waits, or takes this mover for one that goes on
+        return iter(found)
+
+    store._local.keys = keys  # type: ignore[method-assign]
+    moody.away = True
+    store.put("first.dcm", b"first")
+    moody.away = False
+    assert eventually(lambda: keeping.ident is not None and not keeping.is_alive())
+    assert eventually(lambda: not last.exists())
+    assert moody.read_range("last.dcm", 0, 4) == b"last"
+
+
+def test_what_was_kept_moves_where_nothing_is_kept_any_more(moody: Moody, tmp_path: Path) -> None:
+    folder = tmp_path / "spooled"
+    assert not has_kept(folder)
+    moody.away = True
+    SpooledObjectStore(moody, folder).put("kept.dcm", b"kept")
+    assert has_kept(folder)
+    store = SpooledObjectStore(moody, folder, keeping=False)
+    with pytest.raises(ObjectStoreUnavailable):
+        store.put("refused.dcm", b"refused")
+    assert store.read_range("kept.dcm", 0, 4) == b"kept"
+    moody.away = False
+    assert eventually(lambda: not has_kept(folder))
+    assert moody.read_range("kept.dcm", 0, 4) == b"kept"

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from archive.object_store import InvalidKey, KeyExists, ObjectDamaged, ObjectMissing, ObjectStore
+from archive.object_store import InvalidKey, KeyExists, ObjectDamaged, ObjectMissing, ObjectStore, keyring
 from archive.object_store.file import FileObjectStore
-from archive.object_store.key_service import KeyUnavailable
+from archive.object_store.key_service import KeyDestroyed, KeyUnavailable
 from archive.object_store.keyring import Keyring, added, destroyed, read_keyring, write_keyring
 from archive.object_store.marks import marked
 from archive.object_store.sealed import SealedObjectStore
@@ -234,7 +234,9 @@ def test_an_object_that_was_repaired_is_read_by_whoever_knew_it_before(sealed: S
     assert b"".join(reader.open_range(key, 5)) == PLAIN[5 : 2 * CHUNK]
 
 
-def test_rotation_keeps_old_objects_readable_and_destruction_does_not(sealed: Sealed) -> None:
+def test_rotation_keeps_old_objects_readable_and_destruction_does_not(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
     key = sealed.kept(CHUNK)
     first = sealed.keys.active()
     write_keyring(sealed.ring, added(read_keyring(sealed.ring)))
@@ -242,7 +244,12 @@ def test_rotation_keeps_old_objects_readable_and_destruction_does_not(sealed: Se
     assert second.active() != first
     assert [k.state for k in second.keys().values()] == ["old", "active"]
     assert sealed.store().read_range(key, 0, CHUNK) == PLAIN[:CHUNK]
+    reader = SealedObjectStore(sealed.files, second, sealing=True)
+    assert reader.read_range(key, 0, 1) + reader.read_range(key, 1, CHUNK - 1) == PLAIN[:CHUNK]
     write_keyring(sealed.ring, destroyed(read_keyring(sealed.ring), first))
+    monkeypatch.setattr(keyring, "_LOOK_SECONDS", -1.0)
+    with pytest.raises(KeyDestroyed):  # also not by whoever has read it before
+        reader.read_range(key, 1, CHUNK - 1)
     with pytest.raises(KeyUnavailable, match="destroyed"):
         sealed.store().read_range(key, 0, CHUNK)
     assert (sealed.ring.stat().st_mode & 0o777) == 0o600

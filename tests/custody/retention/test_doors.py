@@ -88,6 +88,8 @@ class TestHolds:
         refused = program.delete("/dicom-web/studies/1.2.1")
         assert (refused.status_code, refused.json()["code"]) == (409, "held")
         assert "case 7" not in told(refused)
+        event = AccessEvent.objects.get(kind="refused")
+        assert (event.rule, event.study_uids) == ("legal hold", ["1.2.1"])
         assert program.get("/api/holds").json()[0]["id"] == made["id"]
         address = f"/api/holds/{made['id']}"
         assert post(f"{address}/release", reason="settled").json()["stands"] is False

@@ -11,15 +11,19 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
+from access.acting import Acting
 from archive import holds
 from archive.errors import Held, NotFound
+from archive.holds import refuse_held
 from archive.models import DeletedObject, DroppedOriginal, Instance, LegalHold, Patient, Study
 from archive.object_store import object_store
 from archive.patient_facts import Identifier, Moment, PatientFacts
+from archive.patient_rows import move_studies
 from archive.patients import merge, restore_identifier
 from archive.sweep import sweep_all, sweep_recent
 from archive.undelete import undelete
 from audit.models import AccessEvent
+from custody.retention import bringing_back
 from custody.retention.holding import place, release
 from tests.custody.retention.conftest import days_pass, delete_at, study
 
@@ -155,6 +159,56 @@ def test_holds_follow_merges_and_what_is_taken_back() -> None:
         delete_at("1.2.3")
     release(placed.hold, "settled")
     assert delete_at("1.2.1").study_gone
+
+
+def test_what_was_deleted_stays_held_when_a_merge_is_taken_back() -> None:
+    moment = Moment(timezone.now())
+    mine = study("1.2.1", PatientID="A")
+    gone = patient_of(mine)
+    study("1.2.2", PatientID="B")
+    with transaction.atomic():
+        merge(Identifier("A"), PatientFacts((Identifier("B"),)), moment)
+    delete_at("1.2.1")
+    assert place(gone, "case 7").deleted_instances == 1
+    with transaction.atomic():
+        restore_identifier(Identifier("A"), moment)
+    days_pass(8)
+    assert sweep_all().removed == 0
+
+
+def test_what_went_of_a_held_study_stays_though_it_was_another_patients_then() -> None:
+    kept = study("1.2.1", instances=2, PatientID="A")
+    uid = Instance.objects.values_list("sop_instance_uid", flat=True)[0]
+    delete_at("1.2.1", "1.2.1.1", uid)
+    other = patient_of(study("1.2.2", PatientID="B"))
+    with transaction.atomic():
+        move_studies([kept.pk], other)
+    place(other, "case 7")
+    days_pass(8)
+    assert sweep_all().removed == 0
+
+
+def test_what_a_hold_keeps_beyond_its_grace_period_can_be_brought_back(manager: Acting) -> None:
+    study("1.2.1", instances=2)
+    delete_at("1.2.1")
+    days_pass(8)
+    assert bringing_back.in_window(limit=10) == []
+    placed = place("1.2.1", "case 7")
+    assert [row.held for row in bringing_back.in_window(limit=10)] == [True]
+    bringing_back.ask("1.2.1", by=manager)
+    bringing_back.bring_back("1.2.1")
+    assert Instance.objects.count() == 2
+    release(placed.hold, "settled")
+
+
+def test_asking_for_holds_reads_no_list_of_all_patients() -> None:
+    held = study("1.2.1")
+    place(patient_of(held), "case 7")
+    Patient.objects.bulk_create(Patient(patient_id=f"X{n}") for n in range(5000))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE archive_patient, archive_legalhold, archive_study")
+    for asked in (holds.held_studies().filter(pk=held.pk), DeletedObject.objects.filter(holds.held_objects())):
+        assert "Seq Scan on archive_patient" not in asked.explain()
 
 
 def test_a_hold_on_what_was_merged_away_holds_the_person() -> None:

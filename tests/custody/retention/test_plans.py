@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection, transaction
+from django.db.models import F, Value
+from django.db.models.functions import Concat
 from django.utils import timezone
 
 from access.acting import COMMAND_LINE, Acting
@@ -19,6 +23,7 @@ from archive.usage import usage
 from audit.models import AccessEvent
 from custody.retention import bringing_back, carrying_out, planning, rules
 from custody.retention.certifying import document
+from custody.retention.facts import facts_of
 from custody.retention.holding import place
 from custody.retention.models import Certificate, PlannedRemoval, RetentionPlan, RetentionRule
 from pacs_project.config_retention import RetentionConfig
@@ -225,6 +230,57 @@ def test_usage_is_counted_where_rows_come_and_go() -> None:
     delete_at("1.2.1")
     delete_at("1.2.2")
     assert not StudyUsage.objects.exists()
+
+
+def test_usage_follows_another_size_and_nobody_waits_where_there_is_none() -> None:
+    study("1.2.1", instances=2)
+    Instance.objects.update(object_size=F("object_size") - 7)
+    assert [row.bytes for row in usage()] == [sum(Instance.objects.values_list("object_size", flat=True))]
+    with transaction.atomic():
+        Instance.objects.update(object_key=Concat("object_key", Value(".moved")))
+        with ThreadPoolExecutor(1) as thread:
+            assert thread.submit(_locked_usage).result(30) == 1
+
+
+def _locked_usage() -> int:
+    try:
+        with transaction.atomic():
+            return len(StudyUsage.objects.select_for_update(nowait=True))
+    finally:
+        connection.close()
+
+
+def test_a_task_that_is_sent_again_changes_no_outcome(old: Study, manager: Acting) -> None:
+    rules.add(TEN_YEARS)
+    plan = planning.plan()
+    carrying_out.confirm(plan, by=manager)
+    stale = PlannedRemoval.objects.get()
+    carrying_out.carry_on(str(plan.pk))
+    carrying_out._carry_out(plan, stale)
+    assert outcomes() == {"1.2.1": "deleted"}
+
+
+def test_two_that_work_out_one_plan_finish_none(old: Study) -> None:
+    rules.add(TEN_YEARS)
+    made = planning.ask_for_plan()
+
+    def another(facts: Any, decision: Any) -> None:
+        given = {"words": "", "instances": 0, "bytes": 0, "seen_at": timezone.now()}
+        PlannedRemoval.objects.create(plan=made, rule=decision.rule, study_instance_uid="1.2.9", **given)
+
+    with pytest.raises(RuntimeError):
+        planning.work_out(made, another)
+    assert not RetentionPlan.objects.get().complete
+    planning.work_out_asked(str(made.pk))
+    assert list(made.removals.values_list("study_instance_uid", flat=True)) == ["1.2.1"]
+
+
+@pytest.mark.parametrize(("later", "known"), [("20180101", True), ("20189999", False), ("29990101", False)])
+def test_only_a_later_mammogram_that_can_be_true_counts(later: str, known: bool) -> None:
+    first = study("1.2.1", Modality="MG", StudyDate="20170101")
+    study("1.2.2", Modality="MG", StudyDate=later)
+    [facts] = facts_of([first.pk])
+    assert facts.later_mammography is known
 
 
 def test_the_command_explains_each_study_and_totals(old: Study, capsys: pytest.CaptureFixture[str]) -> None:

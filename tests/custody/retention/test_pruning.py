@@ -10,9 +10,13 @@ from django.core.management import call_command
 from django.db.models import F
 from django.utils import timezone
 
+from archive import pruning
 from archive.change_feed import Window, changes
 from archive.errors import FeedPruned
+from archive.management.commands import relay_outbox
 from archive.models import ChangeFeedEntry, OutboxEntry, Study
+from audit.models import AccessEvent
+from audit.record import AuditUnavailable
 from hl7.models import Hl7Message, MessageState
 from pacs_project.config_retention import KeepConfig
 from tests.custody.retention.conftest import study
@@ -60,6 +64,30 @@ def test_positions_go_on_though_all_is_old(keep: Any) -> None:
     call_command("prune")
     study("1.2.2")
     assert read(0) == [3, 4]
+
+
+def test_what_nobody_reads_goes_as_well_step_by_step(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pruning, "STEP", 2)
+    study("1.2.1", instances=5)
+    ChangeFeedEntry.objects.update(created_at=F("created_at") - timedelta(days=31))
+    study("1.2.2")
+    keep(change_feed_days=30)
+    call_command("prune")
+    assert ChangeFeedEntry.objects.count() == 1
+    assert AccessEvent.objects.filter(principal_name="prune", kind="configuration").count() == 1
+    assert read(0) == [6]
+
+
+def test_nothing_goes_that_cannot_be_written_down(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(events: Any) -> None:
+        raise AuditUnavailable
+
+    study("1.2.1", instances=3)
+    ChangeFeedEntry.objects.update(created_at=F("created_at") - timedelta(days=31))
+    keep(change_feed_days=30)
+    monkeypatch.setattr(pruning, "record", away)
+    relay_outbox.upkeep()
+    assert read(0) == [1, 2, 3]
 
 
 def test_messages_that_wait_for_somebody_stay(keep: Any, capsys: pytest.CaptureFixture[str]) -> None:

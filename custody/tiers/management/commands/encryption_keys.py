@@ -19,7 +19,7 @@ from archive.object_store.keyring import (
     write_keyring,
 )
 from audit import kinds
-from audit.record import NewAccessEvent, record
+from audit.record import AuditUnavailable, NewAccessEvent, record
 from custody.tiers.holders import seals_in_use
 
 # A process that has not yet looked at the keyring again may still write under the key of before.
@@ -53,7 +53,7 @@ class Command(BaseCommand):
             deed = {"add": self._add, "rotate": self._rotate, "destroy": self._destroy}[options["deed"]]
             with changing(self.path):
                 deed(read_keyring(self.path), options)
-        except ObjectStoreError as error:
+        except (ObjectStoreError, AuditUnavailable) as error:
             raise CommandError(str(error)) from error
 
     def _list(self, keys: dict[str, SealingKey]) -> None:
@@ -79,9 +79,10 @@ class Command(BaseCommand):
         self._write(added(keys), "rotated")
 
     def _write(self, keys: dict[str, SealingKey], word: str) -> None:
-        write_keyring(self.path, keys)
+        # The trail first: what can't be written down is not done.
         active = next(key.id for key in keys.values() if key.state == "active")
         _record(f"key-encryption key {word}: {active}")
+        write_keyring(self.path, keys)
         self.stdout.write(f"{active} is the active key. Without {self.path} no sealed object can be read: keep a copy.")
 
     def _destroy(self, keys: dict[str, SealingKey], options: dict[str, Any]) -> None:
@@ -96,7 +97,6 @@ class Command(BaseCommand):
         used = seals_in_use().get(key.id, {})
         if used:
             self._may_erase(key.id, used, options)
-        # The trail first: what can't be written down is not done.
         what = f"destroyed with all it seals ({_counts(used)})" if used else "destroyed; nothing was sealed by it"
         _record(f"key-encryption key {key.id} {what}", options["reason"])
         write_keyring(self.path, destroyed(keys, key.id))
