@@ -182,11 +182,13 @@ class Listener:
 async def _secured(writer: asyncio.StreamWriter, tls: ssl.SSLContext, seconds: float) -> None:
     """Raises OSError."""
     plain = writer.transport
-    await writer.start_tls(tls, ssl_handshake_timeout=seconds)
-    if writer.transport is None:
-        # asyncio leaves a writer whose connection ended meanwhile without any transport, and cannot close that.
-        writer._transport = plain
-        raise ConnectionResetError
+    try:
+        await writer.start_tls(tls, ssl_handshake_timeout=seconds)
+    finally:
+        if writer.transport is None:
+            # asyncio leaves a writer whose connection ended meanwhile without any transport, and cannot close that.
+            writer._transport = plain
+            raise ConnectionResetError
 
 
 def _address(writer: asyncio.StreamWriter) -> str:

@@ -71,8 +71,26 @@ def listening(tls: ssl.SSLContext | None = None, **settings: Any) -> Iterator[tu
     finally:
         echo.wait.set()
         asyncio.run_coroutine_threadsafe(listener.close(), loop).result(30)
+        asyncio.run_coroutine_threadsafe(_others_end(), loop).result(30)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
+        loop.close()
+
+
+async def _others_end() -> None:
+    """Connections whose other side is gone are still being closed: nothing of them is left to the next test."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+def nothing_is_held(listener: Listener, most: int = 0) -> None:
+    """What a message took is given back after its answer has gone out."""
+    until = time.monotonic() + 20
+    while listener._places.held > most and time.monotonic() < until:
+        time.sleep(0.01)
+    assert listener._places.held <= most
 
 
 def message(number: int = 1) -> bytes:
@@ -139,10 +157,10 @@ def test_a_frame_that_never_ends_is_cut_off() -> None:
     with listening(frame_bytes=1 << 16) as ([port], echo, listener), Sender(port) as good, Sender(port) as bad:
         with contextlib.suppress(OSError):
             bad.send(b"\x0bMSH|" + b"x" * (4 << 20))
-        assert bad.answer() == b"" or True
+        assert bad.answer() == b""
         assert code(good.ask(message())) == "AA"
         assert len(echo.came) == 1
-        assert listener._places.held == 0
+        nothing_is_held(listener)
 
 
 def test_unfinished_messages_are_bounded_together() -> None:
@@ -153,10 +171,7 @@ def test_unfinished_messages_are_bounded_together() -> None:
             with contextlib.suppress(OSError):
                 bad.send(b"\x0bMSH|" + b"x" * 200_000)
         assert code(good.ask(message())) == "AA"
-        until = time.monotonic() + 20
-        while listener._places.held > 1 << 20 and time.monotonic() < until:
-            time.sleep(0.01)
-        assert listener._places.held <= 1 << 20
+        nothing_is_held(listener, 1 << 20)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +245,7 @@ def test_five_megabytes() -> None:
     with listening() as ([port], echo, listener), Sender(port) as sender:
         assert code(sender.ask(big)) == "AA"
         assert echo.came[0][0] == big
-        assert listener._places.held == 0
+        nothing_is_held(listener)
 
 
 def test_what_is_at_work_is_answered_before_the_end() -> None:
@@ -339,4 +354,4 @@ def test_memory_does_not_grow_with_what_is_sent() -> None:
             sender.send(b"n" * (1 << 20))
         sender.send(framed(message()))
         assert code(sender.answer()) == "AA"
-        assert listener._places.held == 0
+        nothing_is_held(listener)
