@@ -122,9 +122,9 @@ def load(studies: int, instances_a_series: int = 5) -> Scale:
 
 
 def clear() -> None:
-    """Empty the tables again."""
+    """Empty the tables again, and the outbox of what was noted there of them."""
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE archive_patient RESTART IDENTITY CASCADE")
+        cursor.execute("TRUNCATE archive_patient, archive_outboxentry RESTART IDENTITY CASCADE")
 
 
 def _filled(statement: str, values: dict[str, int | str | list[str]]) -> str:

@@ -244,7 +244,11 @@ def test_two_relays_make_one_alert(happen: Happen) -> None:
     assert len(look(DAY)) == 1
     assert look(DAY) == []
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()"
+            " AND (classid::bigint << 32) + objid::bigint = %s",
+            [watch._LOCK],
+        )
         assert cursor.fetchone() == (1,)
 
 
