@@ -135,8 +135,8 @@ LOOKS: Final[tuple[Callable[[], Waiting], ...]] = (
 def _store() -> State:
     try:
         object_store().check()
-    except ObjectStoreUnavailable:
-        return State("Object store", False, "can't be reached: images can neither be stored nor shown")
+    except ObjectStoreUnavailable as error:
+        return State("Object store", False, f"can't be reached: images can neither be stored nor shown ({error})")
     return State("Object store", True, "images can be stored and shown")
 
 

@@ -251,6 +251,11 @@ WORDS: Final[Mapping[str, str]] = {
         "that folder is there, as it is with ./pacs up."
     ),
     "PACS_METRICS__ALLOW": "Networks that may scrape without a token, as a JSON list.",
+    "PACS_METRICS__HOST": "The address of PACS_METRICS__PORT.",
+    "PACS_METRICS__PORT": (
+        "Where worker, relay and HL7 listener tell what they count, each on a host (or in a pod) of its own, to "
+        "whoever shows the token; 0: nowhere."
+    ),
     "PACS_METRICS__FOLDER": (
         "The folder in which the processes of a host count, on a local disk; empty: metrics in the data folder."
     ),

@@ -12,5 +12,9 @@ class ArchiveConfig(AppConfig):
     name = "archive"
 
     def ready(self) -> None:
-        """Objects are read under the limits of this installation."""
+        """Objects are read under the limits of this installation; the index says which should be in a store."""
+        from archive import known_objects
+        from archive.object_store import founding
+
         limits.use(settings.PACS.limits.of_dicom())
+        founding.known = known_objects.some_keys

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 
 from archive.import_sources import Source
+from archive.standstill import refuse_writing
 from archive.store import Batching, Record, Stored, store
 from audit import kinds
 from audit.kinds import Outcome
@@ -22,7 +23,10 @@ class Imported:
 
 
 def import_all(candidates: Iterable[Source], record_batch: Record) -> Iterator[Imported]:
-    """Store every candidate; yields what became of each, in order. A file that can't be read is refused, not fatal."""
+    """Store every candidate; yields what became of each, in order. A file that can't be read is refused, not fatal.
+
+    Raises ``Standstill`` while nothing may be stored, also when that begins under way; and what ``store`` raises.
+    """
     limits = settings.PACS.limits
     batching = Batching(
         limits.store_batch_instances,
@@ -35,6 +39,7 @@ def import_all(candidates: Iterable[Source], record_batch: Record) -> Iterator[I
 
     def objects() -> Iterator[Iterator[bytes]]:
         for source in candidates:
+            refuse_writing()
             under_way.append(source)
             yield source.pieces()
 

@@ -20,6 +20,7 @@ from archive.frames import Frames, frames_of
 from archive.importing import record_import
 from archive.locate import Address, Located, locate
 from archive.models import Study
+from archive.standstill import refuse_writing
 from archive.store import Batching, store
 from dicom.element_writer import Layout
 from dicom.elements import PIXEL_DATA
@@ -57,7 +58,7 @@ def copies(study_instance_uid: str, ratio: float) -> Iterator[tuple[str, str]]:
     """Make lossy JPEG 2000 copies of the instances of a study, about ``ratio`` times smaller.
 
     Yields the SOP Instance UID of each source, with the reason where it has no copy. Raises ``NotFound``,
-    ``ArchiveUnavailable``, ``ArchiveFull``.
+    ``ArchiveUnavailable``, ``ArchiveFull``, ``Standstill``.
     """
     found = locate(Study.objects.all(), Address(study_instance_uid))
     series: dict[str, str] = {}
@@ -66,6 +67,7 @@ def copies(study_instance_uid: str, ratio: float) -> Iterator[tuple[str, str]]:
 
     def objects() -> Iterator[Iterator[bytes]]:
         for instance in found:
+            refuse_writing()
             series_uid = series.setdefault(instance.series_instance_uid, generate_uid(prefix=None))
             try:
                 source = _source(instance, series_uid)

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from contextlib import ExitStack
 from typing import Any
 
 from celery import Celery
@@ -25,6 +26,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 _runs: dict[str, Any] = {}
+_scraped = ExitStack()
 
 
 @task_prerun.connect
@@ -61,6 +63,22 @@ def _note_start(sender: Any, **_: Any) -> None:
     _runs[sender.hostname] = Run("task worker", instance=f"task worker {sender.hostname}")
     _runs[sender.hostname].started()
     connection.close()
+
+
+@worker_ready.connect
+def _be_scraped(**_: Any) -> None:
+    """In the process that others come from, which tells of them all."""
+    from django.conf import settings
+
+    from telemetry.scraping import scraped
+
+    how = settings.PACS.metrics
+    _scraped.enter_context(scraped(how.host, how.port, how.token.get_secret_value()))
+
+
+@worker_shutdown.connect
+def _be_scraped_no_more(**_: Any) -> None:
+    _scraped.close()
 
 
 @worker_shutdown.connect

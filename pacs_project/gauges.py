@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
 
+from archive.object_store.spooled import FOLDER, kept_in
 from archive.outbox import AT_REST, RECONCILE, SERIES_METADATA, SERIES_THUMBNAIL, STUDY_COMPLETE
 from custody.modes.read_only import read_only
 from hl7.feeds import feeds
@@ -233,6 +234,19 @@ def _disk() -> Figures:
     return found
 
 
+def _spool() -> Figures:
+    """What waits on the disk of this machine; the files of the file store wait for nothing."""
+    pacs = settings.PACS
+    if pacs.object_store != "s3":
+        return {}
+    kept = kept_in(pacs.data / FOLDER)
+    return {
+        "pacs_spool_objects": {(): float(kept.objects)},
+        "pacs_spool_bytes": {(): float(kept.bytes)},
+        "pacs_spool_oldest_seconds": {(): kept.oldest_seconds},
+    }
+
+
 def _broker() -> Figures:
     client: Any = redis.Redis.from_url(settings.PACS.redis_url, socket_timeout=1, socket_connect_timeout=1)
     try:
@@ -264,6 +278,7 @@ LOOKS: Final[Mapping[str, Callable[[], Figures]]] = {
     "feeds": _silent,
     "mode": _mode,
     "disk": _disk,
+    "spool": _spool,
     "broker": _broker,
     "certificates": _certificates,
 }

@@ -23,6 +23,7 @@ from access.roles import Permission
 from access.trail import event
 from audit.kinds import SEARCH
 from audit.record import AuditUnavailable, record
+from custody.facts.due import Due, believed
 from custody.modes.read_only import ReadOnly, read_only
 from portal.health import NEEDED, State, states_now
 from portal.status_details import Detail, details
@@ -56,7 +57,7 @@ class Part:
 def status(request: HttpRequest) -> HttpResponse:
     """A page, or JSON for whoever prefers it; 200 in either case, since it is the page that works."""
     mode = read_only()
-    parts = _parts(states_now(), mode)
+    parts = _parts(states_now(), mode, believed())
     worst = max((part.colour for part in parts), key=(GREEN, AMBER, RED).index)
     told = _told(request)
     if not request.accepts("text/html") or request.get_preferred_type(["text/html", "application/json"]) != "text/html":
@@ -71,7 +72,7 @@ def status(request: HttpRequest) -> HttpResponse:
     return HttpResponse(render_to_string("portal/status.html", page))
 
 
-def _parts(states: dict[str, State], mode: ReadOnly | None) -> list[Part]:
+def _parts(states: dict[str, State], mode: ReadOnly | None, due: Due | None) -> list[Part]:
     spools = settings.PACS.store_when_down == "spool" and settings.PACS.object_store == "s3"
     found = []
     for name, title, text in PARTS:
@@ -81,6 +82,9 @@ def _parts(states: dict[str, State], mode: ReadOnly | None) -> list[Part]:
         found.append(Part(name, title, colour, state.since, "Works." if colour == GREEN else meant))
     if mode is not None:
         found.append(Part("mode", "Changes", AMBER, mode.since, f"{mode.text[0].upper()}{mode.text[1:]}."))
+    if due is not None:
+        text = f"{due.why[0].upper()}{due.why[1:]}. Whoever runs this installation types: {due.command}."
+        found.append(Part("index", "Index", AMBER, due.since, text))
     return found
 
 

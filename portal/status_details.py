@@ -12,6 +12,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from archive.models import OutboxEntry
+from archive.object_store.spooled import FOLDER, kept_in
 from custody.modes.disk import free_bytes
 
 
@@ -31,7 +32,7 @@ def details() -> list[Detail]:
     for ask in _ASKED:
         try:
             found += ask()
-        except (DatabaseError, InterfaceError, LookupError):
+        except (DatabaseError, InterfaceError, LookupError, OSError):
             continue
     return found
 
@@ -53,6 +54,19 @@ def _tasks() -> list[Detail]:
 def _room() -> list[Detail]:
     free = free_bytes(settings.PACS.data)
     return [Detail("disk_free_bytes", "Free disk", free, "unknown" if free is None else f"{free / (1 << 30):,.1f} GiB")]
+
+
+def _spool() -> list[Detail]:
+    """What this machine keeps until the object store takes it."""
+    if settings.PACS.object_store != "s3":
+        return []
+    kept = kept_in(settings.PACS.data / FOLDER)
+    seconds = int(kept.oldest_seconds)
+    return [
+        Detail("spooled_objects", "Objects kept here until S3 is back", kept.objects, str(kept.objects)),
+        Detail("spooled_bytes", "Their bytes", kept.bytes, f"{kept.bytes / (1 << 20):,.1f} MiB"),
+        Detail("oldest_spooled_seconds", "The oldest of them", seconds, _ago(seconds) if kept.objects else "none"),
+    ]
 
 
 def _backup() -> list[Detail]:
@@ -86,4 +100,4 @@ def _ago(seconds: int) -> str:
     return f"{seconds} s"
 
 
-_ASKED: Final[tuple[Callable[[], list[Detail]], ...]] = (_tasks, _room, _backup, _findings, _replicas)
+_ASKED: Final[tuple[Callable[[], list[Detail]], ...]] = (_tasks, _room, _spool, _backup, _findings, _replicas)

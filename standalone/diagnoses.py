@@ -12,6 +12,7 @@ from standalone.findings import Finding
 Figures = Mapping[str, Mapping[str, float]]
 DAY = 86400.0
 SEALING_LATE = 600.0
+SPOOLED_LATE = 900.0
 FORECAST_DAYS = 14
 
 
@@ -90,7 +91,7 @@ RULES = (
         "{figure:.0f} stored objects are {label}",
         "the scrub has found nothing that is still open",
         "They can't be read as they were received until they are repaired.",
-        "Findings in the administration of the browser; docs/runbooks.md, IntegrityFailures",
+        "Stored objects in the administration of the browser; docs/runbooks.md, IntegrityFailures",
     ),
     Rule(
         "pacs_read_only",
@@ -131,6 +132,7 @@ def of_figures(figures: Figures) -> Iterator[Finding]:
         text = f"these can't be judged, as the database or the queue doesn't tell: {', '.join(failed)}"
         yield Finding(False, text, "Something may be wrong that is not seen here.", "tail var/logs/web.log")
     yield from _connections(figures)
+    yield from _spool(figures)
 
 
 def _judged(rule: Rule, found: Mapping[str, float]) -> Iterator[Finding]:
@@ -153,6 +155,25 @@ def _connections(figures: Figures) -> Iterator[Finding]:
         text = f"{used:.0f} of {most:.0f} sessions of the database are in use"
         why = "When they are gone, requests are refused."
         yield Finding(used < most * 0.85, text, why, "raise max_connections of PostgreSQL and restart it")
+
+
+def _spool(figures: Figures) -> Iterator[Finding]:
+    """What was stored while the object store was away; told where there is a store that can be."""
+    objects, size, oldest = (
+        figures.get(f"pacs_spool_{each}", {}).get("") for each in ("objects", "bytes", "oldest_seconds")
+    )
+    if objects is None or size is None or oldest is None:
+        return
+    if not objects:
+        yield Finding(True, "nothing waits on this machine for the object store")
+        return
+    text = f"{objects:.0f} objects ({size / (1 << 20):.1f} MiB) wait on this machine for the object store"
+    yield Finding(
+        False if oldest > SPOOLED_LATE else None,
+        f"{text}, the oldest for {oldest / 60:.0f} minutes",
+        "They were acknowledged, and there is one copy of them: on this disk. It must not be lost or wiped.",
+        "bring the object store back; they move by themselves\ndocs/runbooks.md, SpoolWaits",
+    )
 
 
 def of_trail(sealed: int, signed: int, unsealed_seconds: float, unsigned_seconds: float) -> Finding:
@@ -188,6 +209,17 @@ def of_backups(target: str, last_good: str, hours: float | None, late: bool, fai
     last = f" The last one failed: {failed}." if failed else ""
     why = f"What is newer would be lost with the database.{last}"
     return Finding(not late and not failed and bool(last_good), text, why, "./pacs backup")
+
+
+def of_rebuild(why: str, command: str) -> Finding:
+    """Whether the index lacks what the object store has."""
+    if not why:
+        return Finding(True, "the index knows what the object store has")
+    matters = (
+        "Until a rebuild has ended studies may be missing, or be as they were before, and nothing is removed from the "
+        "object store."
+    )
+    return Finding(False, f"a rebuild is due: {why}", matters, command)
 
 
 # Setting of PostgreSQL -> what it should be, why, and whether something is wrong (or only slower) otherwise.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from standalone import ports
 from standalone.backing import check_database, check_queue
-from standalone.diagnoses import known, of_backups, of_clock, of_database, of_disk, of_figures, of_trail
+from standalone.diagnoses import known, of_backups, of_clock, of_database, of_disk, of_figures, of_rebuild, of_trail
 from standalone.errors import StandaloneError
 from standalone.findings import Finding, as_json
 from standalone.layout import PROJECT, Layout
@@ -161,7 +161,18 @@ def _ask(name: str, check: Callable[[], None]) -> Finding:
 class _Answers:
     """What a running installation says of itself: asked once, in a process of its own."""
 
-    CHECKS = ("migrations", "object_store", "studies", "trail", "crashes", "backups", "figures", "database", "disk")
+    CHECKS = (
+        "migrations",
+        "object_store",
+        "studies",
+        "trail",
+        "crashes",
+        "backups",
+        "rebuild",
+        "figures",
+        "database",
+        "disk",
+    )
 
     def __init__(self, note: Running, *, settings: bool) -> None:
         checks = (*self.CHECKS, "configuration") if settings else self.CHECKS
@@ -185,6 +196,8 @@ class _Answers:
             yield of_disk(**disk)
         if backups := known(self.found, "backups"):
             yield of_backups(**backups)
+        if rebuild := known(self.found, "rebuild"):
+            yield of_rebuild(**rebuild)
         if database := known(self.found, "database"):
             yield from of_database(database["settings"])
             yield of_clock(database["clock"])

@@ -52,6 +52,13 @@ def backups() -> Answer:
     return state
 
 
+def rebuild() -> Answer:
+    from django.utils.module_loading import import_string
+
+    state: Answer = import_string("custody.facts.due.told")()
+    return state
+
+
 def figures() -> Answer:
     """What a scrape would show: name -> label -> figure."""
     from django.utils.module_loading import import_string
@@ -123,6 +130,7 @@ CHECKS: dict[str, Callable[[], Answer]] = {
     "trail": trail,
     "crashes": crashes,
     "backups": backups,
+    "rebuild": rebuild,
     "figures": figures,
     "database": database,
     "disk": disk,

@@ -32,10 +32,12 @@ def status(layout: Layout) -> int:
         print(f"  {child.name:<12}{'running' if alive else 'DOWN':<10}process {child.pid}")
     if any(child.name == Hl7.name for child in note.children):
         print(f"  {'HL7':<12}MLLP on {', '.join(hl7_addresses(note.environment))}")
-    found = inspect(note.environment, "studies", "backups")
+    found = inspect(note.environment, "studies", "backups", "rebuild")
     answer = found["studies"]
     print(f"  {'studies':<12}{answer.get('studies', 'unknown (' + str(answer.get('error')) + ')')}")
     print(f"  {'backup':<12}{backup_line(found['backups'])}")
+    for line in rebuild_lines(found["rebuild"]):
+        print(f"  {line}")
     print(f"  {'data':<12}{layout.data}")
     return 0 if whole and "error" not in answer else 1
 
@@ -48,6 +50,13 @@ def backup_line(found: Mapping[str, Any]) -> str:
         return "none yet" if found["target"] else "none; PACS_BACKUP__TARGET makes one each day"
     late = ", TOO OLD" if found["late"] else ""
     return f"complete until {found['last_good']} ({found['hours']} h ago{late})"
+
+
+def rebuild_lines(found: Mapping[str, Any]) -> list[str]:
+    """That a rebuild is due, and what to type; nothing where the index is as it should be."""
+    if "error" in found:
+        return [f"{'index':<12}unknown ({found['error']})"]
+    return [f"{'index':<12}REBUILD DUE: {found['why']}", f"{'':<12}{found['command']}"] if found["why"] else []
 
 
 def hl7_addresses(environment: Mapping[str, str]) -> list[str]:

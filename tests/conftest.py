@@ -104,6 +104,10 @@ else:
     SERVICES.export()
     atexit.register(SERVICES.close)
 os.environ["DJANGO_SETTINGS_MODULE"] = "pacs_project.settings"
+# Some tests make rows without objects: nobody shall ask the index whether the store of this run is new.
+MARKER = Path(os.environ["PACS_DATA"]) / "store" / "lightbox-store"
+MARKER.parent.mkdir(exist_ok=True)
+MARKER.touch()
 
 django.setup()
 
@@ -245,11 +249,15 @@ def short_folder() -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That nothing is closed by a mark is believed for the length of a test: asked once a second, it would make counts
-    of queries depend on the clock. A test that marks something says so (``marks.forget()``)."""
+    """That nothing is closed by a mark, and no mode read-only, is believed for the length of a test: asked once a
+    second, it would make counts of queries depend on the clock. A test that marks something says so (``forget()``)."""
     from access import restrictions
+    from custody.modes import read_only
 
     monkeypatch.setattr(restrictions, "BELIEVED_SECONDS", 3600.0)
     for kind in (restrictions.marks, restrictions.quarantine):
         monkeypatch.setattr(kind, "_believed", False)
         monkeypatch.setattr(kind, "_believed_until", math.inf)
+    monkeypatch.setattr(read_only, "BELIEVED_SECONDS", 3600.0)
+    monkeypatch.setattr(read_only._belief, "_period", None)
+    monkeypatch.setattr(read_only._belief, "_until", math.inf)

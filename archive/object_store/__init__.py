@@ -25,6 +25,7 @@ from archive.object_store.errors import (
     ObjectStoreFull,
     ObjectStoreUnavailable,
 )
+from archive.object_store.founding import SECOND, Founding
 from archive.object_store.keyring import keyring_in, keyring_path
 from archive.object_store.marks import HOT, marked
 from archive.object_store.port import ObjectStore, Staged
@@ -71,7 +72,7 @@ def build(config: Any) -> ObjectStore:
 
 def _second(config: Any) -> ObjectStore:
     if config.copies.folder is not None:
-        return _files(config.copies.folder)
+        return _files(config.copies.folder, SECOND)
     return _guarded(_bucket(config.copies.s3, config.data / "spool"), "the second object store")
 
 
@@ -109,7 +110,7 @@ def _tiered(config: Any, hot: ObjectStore, further: Mapping[str, Any]) -> Object
         recall: Callable[[str], bool] | None = None
         try:
             if tier.folder is not None:
-                stores[name] = _sealed(config, _files(tier.folder))
+                stores[name] = _sealed(config, _files(tier.folder, name))
             else:
                 bucket = _bucket(tier.s3, config.data / "spool")
                 stores[name] = _sealed(config, _guarded(bucket, f"the {name} tier"))
@@ -124,14 +125,14 @@ def _tiered(config: Any, hot: ObjectStore, further: Mapping[str, Any]) -> Object
 
 def _bucket_or_files(config: Any) -> ObjectStore:
     if config.object_store == "s3":
-        from archive.object_store.spooled import SpooledObjectStore, has_kept
+        from archive.object_store.spooled import FOLDER, SpooledObjectStore, has_kept
 
         guarded = _guarded(_bucket(config.s3, config.data / "spool"), "the object store")
-        folder, keeping = config.data / "spooled", config.store_when_down == "spool"
+        folder, keeping = config.data / FOLDER, config.store_when_down == "spool"
         if keeping or has_kept(folder):
             return SpooledObjectStore(guarded, folder, keeping=keeping)
         return guarded
-    return _files(config.data / "store")
+    return _files(config.data / "store", HOT)
 
 
 def _guarded(bucket: S3ObjectStore, name: str) -> ObjectStore:
@@ -156,10 +157,18 @@ def _bucket(s3: Any, spool: Path) -> S3ObjectStore:
     )
 
 
-def _files(folder: Path) -> ObjectStore:
+def _files(folder: Path, place: str) -> ObjectStore:
+    """One that can't be used now, as while its volume is not mounted, is away until it can be."""
     from archive.object_store.file import FileObjectStore
 
-    return FileObjectStore(folder)
+    make = partial(FileObjectStore, folder, Founding(folder, place))
+    try:
+        return make()
+    except ObjectStoreUnavailable as error:
+        _log.error("the %s store is away: %s", place, error)
+        late: Any = LateObjectStore(make)
+        stored: ObjectStore = late
+        return stored
 
 
 def object_store() -> ObjectStore:

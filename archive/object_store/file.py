@@ -19,6 +19,7 @@ from archive.object_store.errors import (
     ObjectStoreFull,
     ObjectStoreUnavailable,
 )
+from archive.object_store.founding import Founding
 from archive.object_store.overlap import overlap
 from archive.object_store.port import PIECE, Staged, checked_key, checked_prefix, checked_range
 from archive.object_store.staging import FOLDER_MODE, StagedFile, clear_folder, write_error, write_errors
@@ -33,14 +34,19 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLO
 class FileObjectStore:
     """An object store below `root`: `staging/` for what is on its way, `objects/` for what is there. See `port`.
 
-    Both must be on one file system, one that has hard links. Build a new one after a fork: it holds threads.
+    Both must be on one file system, one that has hard links. Build a new one after a fork: it holds threads. With a
+    `founding` its marker has to be there: asked for at the start, by `check`, where something is not found, and before
+    a new folder is made, so never for a read or a write that goes well.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, founding: Founding | None = None) -> None:
+        self._founding = founding
         self._staging = root / "staging"
         self._objects = root / "objects"
         self._folder = f"{self._objects}/"  # reads are many, and text is put together sooner than paths
         self._settled: set[Path] = set()
+        if founding is not None:
+            founding.ensure()
         self._threads = ThreadPoolExecutor(SYNC_THREADS, thread_name_prefix="object-sync")
         with write_errors("cannot prepare the object store's folders"):
             for folder in (self._staging, self._objects):
@@ -110,21 +116,36 @@ class FileObjectStore:
         except OSError as error:
             if error.errno not in _ABSENT:
                 raise write_error(error, f"cannot delete {key}", key) from error
+            self._expect(key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
+        """See `port`. A folder that can't be read keeps nobody from the others: its error is raised behind them."""
         folder = checked_prefix(prefix).rpartition("/")[0]
+        unread: list[OSError] = []
+        self._expect(prefix)
         with self._read_errors(prefix):
-            yield from self._walk(folder + "/" if folder else "", prefix)
+            yield from self._walk(folder + "/" if folder else "", prefix, unread)
+            for error in unread:
+                raise error
 
     def check(self) -> None:
         with write_errors("the object store is out of reach"), os.scandir(self._objects):
             pass
+        if self._founding is not None:
+            self._founding.ensure()
         # a full store is reachable: what it holds can still be read
         with contextlib.suppress(ObjectStoreFull), self.stage() as staged:
             staged.write(b"check")
 
     def clear_staging(self, older_than_seconds: float) -> int:
         return clear_folder(self._staging, older_than_seconds)
+
+    def _expect(self, key: str) -> None:
+        """Raise ObjectStoreUnavailable unless this is the store, and not what it would be mounted over."""
+        if self._founding is not None and not self._founding.is_there():
+            raise ObjectStoreUnavailable(self._founding.why(), key)
+        if not self._objects.is_dir():
+            raise ObjectStoreUnavailable(f"there is no folder {self._objects}", key)
 
     def _path(self, key: str) -> Path:
         return self._objects / checked_key(key)
@@ -135,6 +156,7 @@ class FileObjectStore:
             try:
                 os.link(staged.path, path)
             except FileNotFoundError:
+                self._expect(key)
                 path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
                 self._settled.discard(path.parent)
                 os.link(staged.path, path)
@@ -188,16 +210,22 @@ class FileObjectStore:
 
     def _read_error(self, error: OSError, key: str) -> ObjectStoreError:
         # a volume that is not mounted must not look like one that lost its objects
-        if error.errno in _ABSENT and self._objects.is_dir():
+        if error.errno in _ABSENT:
+            try:
+                self._expect(key)
+            except ObjectStoreUnavailable as away:
+                return away
             return ObjectMissing(f"no object under {key}", key)
         return ObjectStoreUnavailable(f"cannot read {key}: {error.strerror}", key)
 
-    def _walk(self, folder: str, prefix: str) -> Iterator[str]:
+    def _walk(self, folder: str, prefix: str, unread: list[OSError]) -> Iterator[str]:
         try:
             entries = os.scandir(self._objects / folder)
         except (FileNotFoundError, NotADirectoryError):
-            if not self._objects.is_dir():
-                raise
+            self._expect(prefix)
+            return
+        except OSError as error:
+            unread.append(error)
             return
         with entries:
             for entry in entries:
@@ -205,7 +233,7 @@ class FileObjectStore:
                 if entry.is_dir(follow_symlinks=False):
                     below = key + "/"
                     if below.startswith(prefix) or prefix.startswith(below):
-                        yield from self._walk(below, prefix)
+                        yield from self._walk(below, prefix, unread)
                 elif key.startswith(prefix):
                     yield key
 

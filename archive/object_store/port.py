@@ -21,9 +21,14 @@ def checked_key(key: str) -> str:
 
     Keys are made by the archive and never come from a data set, so a refusal here is a defect upstream, not bad input.
     """
-    if len(key) > LONGEST_KEY or ".." in key or not _KEY.fullmatch(key):
+    if not is_key(key):
         raise InvalidKey(f"not an object key: {key[:LONGEST_KEY]!r}", key)
     return key
+
+
+def is_key(name: str) -> bool:
+    """Whether an object of ours may have this name: what else lies in a store is somebody else's."""
+    return len(name) <= LONGEST_KEY and ".." not in name and _KEY.fullmatch(name) is not None
 
 
 def checked_prefix(prefix: str) -> str:

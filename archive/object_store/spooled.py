@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -30,13 +31,40 @@ from archive.object_store.file import FileObjectStore
 from archive.object_store.parts import read_parts
 from archive.object_store.port import PIECE, ObjectStore, Staged
 
+FOLDER = "spooled"  # in the data folder
 MOVE_SECONDS = 2.0  # between two looks at whether what waits can move
 log = logging.getLogger("archive.object_store")
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """How many objects wait in a folder, their bytes, and for how many seconds the oldest has; else nought."""
+
+    objects: int = 0
+    bytes: int = 0
+    oldest_seconds: float = 0.0
 
 
 def has_kept(folder: Path) -> bool:
     """Whether something waits there, kept by a process of before."""
     return any(path.is_file() for path in (folder / "objects").rglob("*"))
+
+
+def kept_in(folder: Path) -> Kept:
+    """What waits there now, as the disk tells: the store itself is not asked. Raises OSError."""
+    objects = size = 0
+    oldest = now = time.time()
+    for place, _, names in os.walk(folder / "objects", onerror=_unless_absent):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # it has moved this instant
+                found = os.stat(os.path.join(place, name))
+                objects, size, oldest = objects + 1, size + found.st_size, min(oldest, found.st_mtime)
+    return Kept(objects, size, now - oldest)
+
+
+def _unless_absent(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 class SpooledObjectStore:
@@ -118,10 +146,6 @@ class SpooledObjectStore:
 
     def clear_staging(self, older_than_seconds: float) -> int:
         return self.inner.clear_staging(older_than_seconds) + self._local.clear_staging(older_than_seconds)
-
-    def waiting(self) -> int:
-        """How many objects wait here."""
-        return sum(1 for _ in self._local.keys(""))
 
     def _is_here(self, key: str) -> bool:
         return os.path.exists(self._objects / key)

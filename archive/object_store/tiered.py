@@ -40,7 +40,7 @@ class TieredObjectStore:
                 self._publish_further(staged, key)
 
     def put(self, key: str, data: bytes) -> None:
-        self._holder(key).put(key, data)
+        self.holder(key).put(key, data)
 
     def open_range(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         return self._readable(key).open_range(key, offset, length)
@@ -53,10 +53,10 @@ class TieredObjectStore:
         return read_parts(self._readable(key), key, offset, lengths)
 
     def size(self, key: str) -> int:
-        return self._holder(key).size(key)
+        return self.holder(key).size(key)
 
     def delete(self, key: str) -> None:
-        self._holder(key).delete(key)
+        self.holder(key).delete(key)
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         for store in self._stores.values():
@@ -69,16 +69,25 @@ class TieredObjectStore:
     def clear_staging(self, older_than_seconds: float) -> int:
         return sum(store.clear_staging(older_than_seconds) for store in self._stores.values())
 
+    @property
+    def tiers(self) -> Mapping[str, ObjectStore]:
+        """The stores by tier; one that could not be used at the start is not among them."""
+        return self._stores
+
+    def holder(self, key: str) -> ObjectStore:
+        """The store that has the object; ObjectStoreUnavailable where its tier is not set up, or can't be used."""
+        return self._named(tier_of(key))
+
     def recalled(self, key: str) -> ObjectStore:
         """The store to read ``key`` from for whoever recalls it; ObjectRecalling while it is on its way."""
         recall = self._recallers.get(tier_of(key))
         if recall is not None and not recall(key):
             raise ObjectRecalling(f"{key} is on its way back", key)
-        return self._holder(key)
+        return self.holder(key)
 
     def _publish_further(self, staged: Staged, key: str) -> None:
         """Through a staging of its own store: only there its bytes can get their name."""
-        store = self._holder(key)
+        store = self.holder(key)
         with store.stage() as beside:
             for begin in range(0, staged.size, PIECE):
                 beside.write(staged.read_at(begin, PIECE))
@@ -90,9 +99,6 @@ class TieredObjectStore:
         if tier in self._recallers:
             raise ObjectRecalling(f"{key} lies in the {tier} tier and has to be recalled", key)
         return self._named(tier)
-
-    def _holder(self, key: str) -> ObjectStore:
-        return self._named(tier_of(key))
 
     def _named(self, tier: str) -> ObjectStore:
         found = self._stores.get(tier)

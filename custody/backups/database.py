@@ -10,6 +10,7 @@ from typing import Final
 from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 
+from custody.backups import unsettled
 from custody.backups.errors import BackupError
 from custody.backups.making import last_line
 from custody.backups.manifest import Manifest
@@ -20,13 +21,14 @@ _TABLES: Final = """
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
       AND n.nspname NOT LIKE 'pg\\_toast%%' AND n.nspname NOT LIKE 'pg\\_temp%%'
       AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')
+      AND c.relname <> %s
 """
 
 
 def is_empty() -> bool:
-    """Whether the database has no tables at all."""
+    """Whether the database has no tables at all, but for the note of a restore."""
     with connection.cursor() as cursor:
-        cursor.execute(_TABLES)
+        cursor.execute(_TABLES, [unsettled.TABLE])
         (count,) = cursor.fetchone()
     return not count
 
@@ -48,9 +50,14 @@ def restore(pieces: Iterable[bytes], manifest: Manifest, address: Address) -> No
     connection.close()
     command = [chosen.restore, "--single-transaction", "--exit-on-error", "--no-owner", "--no-privileges"]
     command += ["--no-password", f"--dbname={address.conninfo}"]
+    options = f"{address.environment['PGOPTIONS']} -c default_transaction_read_only=off"
     with tempfile.TemporaryFile() as said:
         with subprocess.Popen(
-            command, env=dict(address.environment), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+            command,
+            env={**address.environment, "PGOPTIONS": options},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=said,
         ) as restoring:
             try:
                 _feed(restoring, pieces)

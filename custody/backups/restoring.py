@@ -2,7 +2,7 @@
 
 What is small is read to its end before anything is changed. Then secrets and checkpoints, the objects, and last the
 database in one transaction, so that there is no moment in which half of it can be used; if anything fails, what was
-put there is taken away again.
+put there is taken away again. The database itself can't be used before it is settled (``unsettled``).
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from django.db import DatabaseError, InterfaceError
+
 from archive.object_store import ObjectStore, ObjectStoreError, Staged
 from archive.object_store.marks import seal_of
-from custody.backups import checking, contents, files
+from custody.backups import checking, contents, files, unsettled
 from custody.backups.database import is_empty, refuse_newer
 from custody.backups.database import restore as restore_database
 from custody.backups.errors import BackupError, Damaged
@@ -26,6 +28,7 @@ from custody.backups.files import Placed
 from custody.backups.manifest import Manifest
 from custody.backups.programs import Address
 from custody.backups.target import CONTENT, Target, part_key
+from custody.backups.unsettled import Note
 
 Tell = Callable[[str], None]
 Stores = Callable[[bool], ObjectStore]
@@ -48,15 +51,24 @@ class Restored:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """``objects`` False: only the database. ``skip_damaged``: go on without objects that are damaged in the backup."""
+    """``objects`` False: only the database. ``skip_damaged``: go on without objects that are damaged in the backup.
+
+    ``person`` is who wants it, for the trail.
+    """
 
     objects: bool = True
     skip_damaged: bool = False
+    person: str = ""
 
 
 def check_room(target: Target, manifest: Manifest, config: Any, wanted: Wanted) -> None:
     """Everything that can be known before a byte is written. Raises BackupError."""
     refuse_newer(manifest.facts.migrations)
+    if unsettled.found() is not None and unsettled.came_back():
+        raise BackupError(
+            "A restore was broken off when its database was there already: ./pacs up (or ./pacs manage migrate) "
+            "completes it."
+        )
     if not is_empty():
         raise BackupError(
             "The database is not empty. A backup is restored into an empty one only: name another in "
@@ -102,7 +114,7 @@ def restore(
             if wanted.objects and manifest.objects_here:
                 _objects(target, manifest, stores, wanted, done, published, tell)
             tell("database")
-            restore_database(checking.whole_part(target, manifest, "database"), manifest, address)
+            _database(target, manifest, address, _note(target, manifest, done, wanted))
         except BaseException:
             # A bucket keeps what it got: a further attempt goes on there.
             if config.object_store == "file":
@@ -110,6 +122,37 @@ def restore(
             files.put_back(done.placed)
             raise
     return done
+
+
+def _database(target: Target, manifest: Manifest, address: Address, note: Note) -> None:
+    try:
+        unsettled.begin(note)
+    except (DatabaseError, InterfaceError) as error:
+        raise BackupError(f"The database can't be kept from others meanwhile ({type(error).__name__}).") from error
+    try:
+        restore_database(checking.whole_part(target, manifest, "database"), manifest, address)
+    except BaseException as error:
+        with suppress(DatabaseError, InterfaceError):
+            came_back = unsettled.came_back()
+            if came_back and type(error) is BackupError:
+                return  # it lost its connection as it committed
+            if not came_back:
+                unsettled.give_up()
+        raise
+
+
+def _note(target: Target, manifest: Manifest, done: Restored, wanted: Wanted) -> Note:
+    return Note(
+        name=manifest.name,
+        made_at=manifest.made_at,
+        complete_until=manifest.facts.complete_until,
+        damaged=bool(manifest.damaged),
+        where=target.name,
+        person=wanted.person,
+        objects=done.objects,
+        bytes=done.bytes,
+        left_out=len(done.left_out),
+    )
 
 
 def _files(target: Target, manifest: Manifest, config: Any, aside: Path, placed: list[Placed], *, keep: bool) -> None:

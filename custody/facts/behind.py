@@ -4,10 +4,11 @@ Until ``./pacs rebuild`` came to its end, objects without a row are no orphans, 
 not be so any more: the sweep removes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from archive.errors import ArchiveUnavailable
-from archive.object_store import object_store
+from archive.models import Study
+from archive.object_store import ObjectStore, object_store
 from archive.object_store.errors import ObjectStoreError
 from custody.facts import documents
 from custody.facts.models import FactsDocument, Rebuild
@@ -17,14 +18,17 @@ from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 NEEDED = "needed"
 
 
-def is_behind() -> bool:
-    """True until a rebuild that is needed, or began, has come to its end. Raises ``ArchiveUnavailable``."""
+def is_behind(second: ObjectStore | None = None) -> bool:
+    """True until a rebuild that is needed, or began, has come to its end. Raises ``ArchiveUnavailable``.
+
+    With ``second``, whether that store has facts that this index doesn't know.
+    """
     if Rebuild.objects.filter(finished_at=None).exists():
         return True
     known = FactsDocument.objects.filter(kind=ARCHIVE_FACTS).values_list("object_key", "pending")
     keys = {key for pair in known for key in pair}
     try:
-        return any(key not in keys for key in documents.newest(ARCHIVE_FACTS))
+        return any(key not in keys for key in documents.newest(ARCHIVE_FACTS, second))
     except ObjectStoreError as error:
         raise ArchiveUnavailable("facts can't be looked for now") from error
 
@@ -35,22 +39,24 @@ def say_needed() -> None:
         Rebuild.objects.create(mode=NEEDED)
 
 
-def may_be_known(keys: Sequence[str]) -> bool:
-    """Whether one of these objects, which no row has, is of a study of which the store has facts unknown to this index:
-    the database came back as it was before, by whatever means. Each is opened; the first such ends it.
+def may_be_known(key: str, second: ObjectStore | None = None) -> bool:
+    """Whether this object, which no row has, is of a study of which the store has facts unknown to this index: the
+    database came back as it was before, by whatever means.
 
-    Raises ``ObjectStoreError``.
+    What only a ``second`` store has may also be of a study that the index and the first store have lost: one that the
+    index doesn't know is enough. A rebuild would not find it there, and is not asked for. Raises ``ObjectStoreError``.
     """
-    for key in keys:
-        try:
-            study = header(key, object_store().size(key)).study_instance_uid
-        except UNREAD:
-            continue
-        newest = documents.newest_version(documents.folder_of(STUDY_FACTS, study))
-        known = FactsDocument.objects.filter(kind=STUDY_FACTS, subject=study).values_list("version", flat=True).first()
-        if newest > (known or 0):
-            say_needed()
-            return True
+    try:
+        study = header(key, object_store().size(key)).study_instance_uid
+    except UNREAD:
+        return False
+    newest = documents.newest_version(documents.folder_of(STUDY_FACTS, study), second)
+    known = FactsDocument.objects.filter(kind=STUDY_FACTS, subject=study).values_list("version", flat=True).first()
+    if second is not None:
+        return newest > (known or 0) or not Study.objects.filter(study_instance_uid=study).exists()
+    if newest > (known or 0):
+        say_needed()
+        return True
     return False
 
 

@@ -15,8 +15,10 @@ from uuid import uuid4
 import orjson
 from isal import igzip, isal_zlib
 
+from archive.object_store import ObjectStore, object_store
 from archive.object_store import new_key as object_key
-from archive.object_store import object_store
+from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectRecalling
+from archive.object_store.marks import HOT
 from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 
 FORMAT: Final = 1
@@ -29,8 +31,18 @@ BEGINNINGS: Mapping[str, str] = MappingProxyType(
         STUDY_FACTS: f"{BEGINNING}studies/",
     }
 )
-# What gzip and JSON raise for what is none of them; isal's error is told by its module only.
-_DAMAGED: Final[Any] = (isal_zlib.error, OSError, EOFError, ValueError, TypeError, KeyError)
+# What gzip and JSON raise for what is none of them (isal's error is told by its module only), and the store of one key.
+_DAMAGED: Final[Any] = (
+    isal_zlib.error,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    ObjectMissing,
+    ObjectDamaged,
+    ObjectRecalling,
+)
 _LEVEL: Final = 1  # of gzip: most of it are hashes
 
 
@@ -91,9 +103,9 @@ def put(key: str, text: bytes) -> None:
 
 
 def read(key: str) -> Facts:
-    """One document. Raises ``UnreadableFacts``, ``ObjectStoreError``."""
-    data = b"".join(object_store().open_range(key))
+    """One document. Raises ``UnreadableFacts``, and ``ObjectStoreError`` for what is not its own fault."""
     try:
+        data = b"".join(object_store().open_range(key))
         text = igzip.decompress(data)
         content = orjson.loads(text)
         known = content["format"]
@@ -104,14 +116,21 @@ def read(key: str) -> Facts:
     return Facts(key, digest_of(text), content)
 
 
-def newest(kind: str) -> Iterator[str]:
-    """The key of the newest document of each subject. Raises ``ObjectStoreError``."""
-    keys = (key for key in object_store().keys(BEGINNINGS[kind]) if key.endswith(".json.gz"))
+def newest(kind: str, store: ObjectStore | None = None) -> Iterator[str]:
+    """The key of the newest document of each subject, in the archive or in ``store``. Raises ``ObjectStoreError``."""
+    keys = (key for key in _where(store).keys(BEGINNINGS[kind]) if key.endswith(".json.gz"))
     # Both stores list a folder's keys one after the other.
     for _, versions in groupby(keys, key=lambda key: key.rpartition("/")[0]):
         yield max(versions)
 
 
-def newest_version(folder: str) -> int:
+def newest_version(folder: str, store: ObjectStore | None = None) -> int:
     """That of the newest document in a folder, 0 where there is none. Raises ``ObjectStoreError``."""
-    return max(map(version_of, object_store().keys(f"{folder}/")), default=0)
+    return max(map(version_of, _where(store).keys(f"{folder}/")), default=0)
+
+
+def _where(store: ObjectStore | None) -> ObjectStore:
+    """Documents never move into another tier, so that one that is away is not asked for them."""
+    whole: Any = store or object_store()
+    hot: ObjectStore = getattr(whole, "tiers", {HOT: whole})[HOT]
+    return hot

@@ -34,7 +34,9 @@ UNIT: Final = 16
 # Units under way for each process.
 _AHEAD: Final = 3
 # Problems that leave objects without a row which may still be needed: nothing is swept until they are looked at.
-_OPEN: Final = frozenset({"broken", "cold", "conflicts", "facts_unreadable", "failed", "held"})
+_OPEN: Final = frozenset({"broken", "cold", "conflicts", "facts_unreadable", "failed", "held", "kept_out"})
+# Those that are none where somebody said that studies come in without such facts.
+_WITHOUT_FACTS: Final = frozenset({"facts_unreadable", "failed"})
 FEED_NOTE: Final = "the change feed began anew: whoever follows it reads from its beginning"
 Unit = TypeVar("Unit")
 Result = TypeVar("Result")
@@ -42,6 +44,10 @@ Result = TypeVar("Result")
 
 class NotEmpty(Exception):
     """The index holds something, and nobody said that it may be added to."""
+
+
+class KeptOut(Exception):
+    """Studies wait for their facts: if it were left so, the sweep would take their objects for orphans."""
 
 
 @dataclass(slots=True)
@@ -87,8 +93,9 @@ def check_mode(mode: str) -> None:
         raise NotEmpty("no rebuild was broken off; --add-missing adds what the index lacks")
 
 
-def rebuild(mode: str, *, processes: int, progress: Progress) -> dict[str, Any]:
-    """Do it, and return the summary, which is kept as well.
+def rebuild(mode: str, *, processes: int, progress: Progress, without_facts: bool = False) -> dict[str, Any]:
+    """Do it, and return the summary, which is kept as well. A study whose facts can't be read is kept out, unless
+    ``without_facts``: then it comes in as its objects say.
 
     Raises ``NotEmpty``, ``ObjectStoreUnavailable`` and what the database raises; then ``resume`` goes on.
     """
@@ -107,8 +114,8 @@ def rebuild(mode: str, *, processes: int, progress: Progress) -> dict[str, Any]:
             tally.add(part)
             progress.step(size, part.counts["instances"])
         continue_numbers(Patient, Study, Series, Instance)
-        _unknown(each_in_turn, tally, progress)
-    return _finish(run, tally, progress)
+        _unknown(each_in_turn, tally, progress, without_facts)
+    return _finish(run, tally, progress, _OPEN - _WITHOUT_FACTS if without_facts else _OPEN)
 
 
 def _archive(tally: Tally) -> None:
@@ -142,13 +149,13 @@ def _study_unit(keys: Sequence[str]) -> tuple[int, Tally]:
     return len(keys), studies.restore(keys)
 
 
-def _unknown(each_in_turn: Any, tally: Tally, progress: Progress) -> None:
+def _unknown(each_in_turn: Any, tally: Tally, progress: Progress, without_facts: bool) -> None:
     for beginning in (unknown.ORIGINALS, unknown.TRANSCODED):
         keys = unknown.unknown_keys(beginning)
         progress.begin("objects without facts", len(keys))
         for found in each_in_turn(unknown.read, unknown.chunks(keys)):
             before = tally.counts["without_facts"]
-            unknown.take(found, tally)
+            unknown.take(found, tally, without_facts=without_facts)
             progress.step(len(found), tally.counts["without_facts"] - before)
 
 
@@ -194,7 +201,7 @@ class _processes:
             yield waiting.popleft().get()
 
 
-def _finish(run: Rebuild, tally: Tally, progress: Progress) -> dict[str, Any]:
+def _finish(run: Rebuild, tally: Tally, progress: Progress, holding: frozenset[str]) -> dict[str, Any]:
     summary = {
         "mode": run.mode,
         **tally.as_json(),
@@ -207,15 +214,19 @@ def _finish(run: Rebuild, tally: Tally, progress: Progress) -> dict[str, Any]:
     event = _event(
         instance_count=tally.counts["instances"] + tally.counts["without_facts"],
         outcome=Outcome.MINOR_FAILURE if tally.problems else Outcome.SUCCESS,
-        outcome_description=f"index rebuilt from the object store ({run.mode}): {told}"[:1000],
+        outcome_description=f"index rebuilt from the object store ({run.mode}{_said(holding)}): {told}"[:1000],
     )
     record([event])
-    summary["open"] = sorted(_OPEN & tally.problems.keys())
+    summary["open"] = sorted(holding & tally.problems.keys())
     runs = Rebuild.objects.filter(finished_at=None)
     runs.update(finished_at=None if summary["open"] else Now(), summary=summary)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE archive_patient, archive_study, archive_series, archive_instance")
     return summary
+
+
+def _said(holding: frozenset[str]) -> str:
+    return "" if holding == _OPEN else ", also without facts that can't be read"
 
 
 def _event(**values: Any) -> NewAccessEvent:
@@ -225,9 +236,18 @@ def _event(**values: Any) -> NewAccessEvent:
 
 
 def accept() -> int:
-    """What is open stays as it is: the sweep may remove objects without a row again. Returns how many runs end so."""
+    """What is open stays as it is: the sweep may remove objects without a row again. Returns how many runs end so.
+
+    Raises ``KeptOut``.
+    """
     with transaction.atomic():
-        ended = Rebuild.objects.filter(finished_at=None).exclude(summary={}).update(finished_at=Now())
+        runs = Rebuild.objects.filter(finished_at=None).exclude(summary={})
+        if any("kept_out" in summary.get("open", []) for summary in runs.values_list("summary", flat=True)):
+            raise KeptOut(
+                "studies were kept out, as their facts can't be read: --resume once their documents are "
+                "mended, or --resume --without-facts takes them in as their objects say"
+            )
+        ended = runs.update(finished_at=Now())
         if ended:
             record([_event(outcome_description="what a rebuild left open stays as it is: --accept")])
     return ended

@@ -51,6 +51,7 @@ def restore(keys: Sequence[str], progress: Progress = lambda instances: None) ->
                 found.append(documents.read(key))
             except UnreadableFacts as error:
                 tally.problem("facts_unreadable", str(error))
+                tally.unread[key.rpartition("/")[0]] = key
     try:
         tally.add(_restored(found, progress))
     except (OperationalError, InterfaceError):
@@ -63,8 +64,8 @@ def restore(keys: Sequence[str], progress: Progress = lambda instances: None) ->
             except (OperationalError, InterfaceError):
                 raise
             except _FAULTS as error:
-                uid = facts.content["study_instance_uid"]
-                tally.problem("failed", f"study {uid}: {type(error).__name__}")
+                tally.problem("failed", f"{facts.key}: {type(error).__name__}")
+                tally.unread[facts.folder] = facts.key
     return tally
 
 

@@ -2,9 +2,12 @@
 
 Nothing that was acknowledged is lost for want of facts: such an object is read and hashed whole, and indexed in the
 order of the keys, which is that of the minutes in which they came. Of two under one SOP Instance UID the first stays.
+
+A study of which there are facts that can't be read is no such thing: what was deleted of it would be there again, what
+was closed open, what was corrected as before. It is kept out until its document is mended, or somebody says otherwise.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Final
@@ -18,8 +21,11 @@ from archive.models import DeletedObject
 from archive.object_store import object_store
 from archive.store import ATTEMPTS, COLLISIONS, known_objects
 from archive.sweep import HOLDERS
+from custody.facts.documents import Facts, folder_of
+from custody.facts.known import remember
 from custody.facts.reading import Unread, many, whole_object
 from custody.facts.tally import Tally
+from custody.facts.triggers import STUDY_FACTS
 
 ORIGINALS: Final = "instances/"
 TRANSCODED: Final = "derived/transcoded/"
@@ -52,14 +58,18 @@ def read(keys: Sequence[str]) -> list[StoredObject | Unread]:
     return list(many(whole_object, keys))
 
 
-def take(found: Sequence[StoredObject | Unread], tally: Tally) -> None:
-    """Index what may be, and tell of the rest."""
-    read_well = []
+def take(found: Sequence[StoredObject | Unread], tally: Tally, *, without_facts: bool = False) -> None:
+    """Index what may be, and tell of the rest; with ``without_facts`` also studies whose facts can't be read."""
+    read_well: list[StoredObject] = []
     for each in found:
         if isinstance(each, Unread):
             tally.problem(each.kind, each.text)
         else:
             read_well.append(each)
+    unread = _with_unread_facts(read_well, tally)
+    if not without_facts:
+        _keep_out(unread, tally)
+        read_well = [each for each in read_well if each.parsed.study_instance_uid not in unread]
     known = {uid: one.hashes for uid, one in known_objects(each.uid for each in read_well).items()}
     deleted = _deleted([each.uid for each in read_well])
     new: dict[str, StoredObject] = {}
@@ -77,6 +87,22 @@ def take(found: Sequence[StoredObject | Unread], tally: Tally) -> None:
         else:
             new[each.uid] = each
     tally.counts["without_facts"] += _indexed(new)
+    if without_facts:
+        for study, key in unread.items():
+            remember(STUDY_FACTS, study, Facts(key, b"", {}))
+
+
+def _with_unread_facts(found: Sequence[StoredObject], tally: Tally) -> dict[str, str]:
+    """Studies of these objects, with the key of their document that can't be read."""
+    folders = {each.parsed.study_instance_uid: folder_of(STUDY_FACTS, each.parsed.study_instance_uid) for each in found}
+    return {study: tally.unread[folder] for study, folder in folders.items() if folder in tally.unread}
+
+
+def _keep_out(unread: Mapping[str, str], tally: Tally) -> None:
+    for study, key in unread.items():
+        text = f"study {study}: its facts can't be read or put back ({key})"
+        if text not in tally.problems.get("kept_out", ()):
+            tally.problem("kept_out", text)
 
 
 def _indexed(new: dict[str, StoredObject]) -> int:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from django.db import connection
 
 from archive.block_crcs import BlockCrcs
-from archive.object_store.errors import ObjectDamaged, ObjectMissing
+from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectRecalling, ObjectStoreError
+from archive.object_store.key_service import KeyUnavailable
 from archive.object_store.port import ObjectStore
+from archive.object_store.reach import check_holder
 from custody.integrity.models import Kind
 from dicom.errors import DicomError
 from dicom.part10 import parse
@@ -58,7 +60,24 @@ def rows(condition: str, values: Sequence[str | int]) -> list[Row]:
 
 
 def examine(store: ObjectStore, key: str, size: int, sha256: bytes) -> Examined:
-    """Read the whole object. Raises ``ObjectStoreUnavailable``."""
+    """Read the whole object. Raises ``ObjectStoreError``: the store is away, or the object can't be read for now.
+
+    What can't be read twice, while the store says that it is there, is ``UNREADABLE``.
+    """
+    try:
+        return _examined(store, key, size, sha256)
+    except (ObjectRecalling, KeyUnavailable):
+        raise
+    except ObjectStoreError:
+        check_holder(store, key)
+    try:
+        return _examined(store, key, size, sha256)
+    except ObjectStoreError as error:
+        check_holder(store, key)
+        return Examined(Kind.UNREADABLE, str(error))
+
+
+def _examined(store: ObjectStore, key: str, size: int, sha256: bytes) -> Examined:
     digest, crcs, length = hashlib.sha256(), BlockCrcs(), 0
     try:
         for piece in store.open_range(key):

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from django.conf import settings
 from django.db import transaction
@@ -18,7 +19,9 @@ from archive.locate import locate_many
 from archive.models import DeletedObject, Instance, Representation, SecondCopy, ThumbnailPack
 from archive.object_store import object_store
 from archive.object_store.errors import ObjectRecalling, ObjectStoreError
-from archive.object_store.key_service import KeyDestroyed
+from archive.object_store.key_service import KeyDestroyed, KeyUnavailable
+from archive.object_store.marks import HOT, tier_of
+from archive.object_store.port import ObjectStore
 from archive.outbox import Wish
 from archive.representations import forget
 from custody.integrity import findings, repairing
@@ -28,21 +31,32 @@ from custody.integrity.models import Kind
 log = logging.getLogger("custody.integrity")
 
 _OF_COPY: Mapping[str, str] = MappingProxyType(
-    {Kind.MISSING: Kind.COPY_MISSING, Kind.TRUNCATED: Kind.COPY_TRUNCATED, Kind.ALTERED: Kind.COPY_ALTERED}
+    {
+        Kind.MISSING: Kind.COPY_MISSING,
+        Kind.TRUNCATED: Kind.COPY_TRUNCATED,
+        Kind.ALTERED: Kind.COPY_ALTERED,
+        Kind.UNREADABLE: Kind.COPY_UNREADABLE,
+    }
 )
-_OF_FIRST = (Kind.MISSING.value, Kind.TRUNCATED.value, Kind.ALTERED.value)
-_OF_SECOND = (Kind.COPY_MISSING.value, Kind.COPY_TRUNCATED.value, Kind.COPY_ALTERED.value)
+_OF_FIRST = tuple(str(kind) for kind in _OF_COPY)
+_OF_SECOND = tuple(str(kind) for kind in _OF_COPY.values())
+
+NOT_HERE: Final = "to be recalled first, or erased"
+TIER_AWAY: Final = "its tier is away"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What a look at one instance saw: kinds of what is wrong, those of them that were repaired, bytes read."""
+    """What a look at one instance saw: kinds of what is wrong, those of them that were repaired, bytes read.
+
+    ``skipped`` says why it was not looked at, "" if it was.
+    """
 
     row: Row
     wrong: tuple[str, ...] = ()
     repaired: tuple[str, ...] = ()
     bytes: int = 0
-    skipped: bool = False
+    skipped: str = ""
 
 
 def look_at(subject: str) -> None:
@@ -64,12 +78,15 @@ def look(row: Row, *, change: bool = True, repair: bool = True) -> Looked:
     first_store = both.first if both is not None else object_store()
     try:
         first = examine(first_store, row.key, row.size, row.sha256)
-        second = examine(both.second, row.key, row.size, row.sha256) if both is not None else None
         differs = disagreement(first_store, row) if not first.kind else ""
-    except (ObjectRecalling, KeyDestroyed):
-        return Looked(row, skipped=True)
     except ObjectStoreError as error:
-        raise ArchiveUnavailable("an object store can't be reached now; the scrub goes on later") from error
+        return Looked(row, skipped=_not_now(first_store, row.key, error))
+    try:
+        second = examine(both.second, row.key, row.size, row.sha256) if both is not None else None
+    except KeyDestroyed:
+        return Looked(row, skipped=NOT_HERE)
+    except ObjectStoreError as error:
+        raise ArchiveUnavailable("the second store can't be reached now; the scrub goes on later") from error
     read = row.size * (1 if second is None else 2)
     if (first.kind or differs) and not _is_still(row):
         return Looked(row, bytes=read)
@@ -87,6 +104,20 @@ def look(row: Row, *, change: bool = True, repair: bool = True) -> Looked:
         outbox.wish([Wish(outbox.COPY_SERIES, str(row.series))])
     repaired = _filed(row, wrong, first, second, differs, repair=repair)
     return Looked(row, tuple(wrong), repaired, read)
+
+
+def _not_now(store: ObjectStore, key: str, error: ObjectStoreError) -> str:
+    """Why one object can't be looked at, while others can; raises ``ArchiveUnavailable`` where they can't either."""
+    if isinstance(error, ObjectRecalling | KeyDestroyed):
+        return NOT_HERE
+    try:
+        if tier_of(key) != HOT and not isinstance(error, KeyUnavailable):
+            store.check()
+            log.warning("the %s tier is away: %s is not looked at", tier_of(key), key)
+            return TIER_AWAY
+    except ObjectStoreError:
+        pass
+    raise ArchiveUnavailable("an object store can't be reached now; the scrub goes on later") from error
 
 
 def _filed(
@@ -137,7 +168,12 @@ def look_at_representation(pk: int, *, change: bool = True) -> bool:
     row = Representation.objects.filter(pk=pk).first()
     if row is None:
         return False
-    examined = _examined(row.object_key, row.object_size, bytes(row.object_sha256))
+    try:
+        examined = examine(object_store(), row.object_key, row.object_size, bytes(row.object_sha256))
+    except KeyDestroyed:
+        examined = Examined(Kind.ALTERED, "its key was destroyed")
+    except ObjectStoreError as error:
+        return not _not_now(object_store(), row.object_key, error)
     if change and not examined.kind and row.block_crcs is None:
         Representation.objects.filter(pk=pk).update(block_crcs=examined.crcs)
     if change and examined.kind:
@@ -160,12 +196,3 @@ def _make_again(key: str) -> None:
                     object_key=key, defaults={"sweep_after": Now(), "deleted_by": "derived"}
                 )
                 outbox.wish([Wish(outbox.SERIES_THUMBNAIL, str(pack.series_id))])
-
-
-def _examined(key: str, size: int, sha256: bytes) -> Examined:
-    try:
-        return examine(object_store(), key, size, sha256)
-    except KeyDestroyed:
-        return Examined(Kind.ALTERED, "its key was destroyed")
-    except ObjectStoreError as error:
-        raise ArchiveUnavailable("the object store can't be reached now") from error

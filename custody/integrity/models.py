@@ -10,9 +10,12 @@ class Kind(models.TextChoices):
     MISSING = "missing", "the object is missing"
     TRUNCATED = "truncated", "the object is shorter than it was received"
     ALTERED = "altered", "the object is not what was received"
+    UNREADABLE = "unreadable", "the object is there and can't be read"
     COPY_MISSING = "copy_missing", "the second copy is missing"
     COPY_TRUNCATED = "copy_truncated", "the second copy is too short"
     COPY_ALTERED = "copy_altered", "the second copy is not what was received"
+    COPY_UNREADABLE = "copy_unreadable", "the second copy is there and can't be read"
+    UNREMOVABLE = "unremovable", "the object was deleted and can't be removed"
     DISAGREES = "disagrees", "the index says other than the object"
 
 

@@ -7,14 +7,16 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from archive.errors import ArchiveUnavailable
 from archive.models import Representation
 from archive.sweep import sweep_all
 from custody.integrity import findings
 from custody.integrity.examining import Row, rows
-from custody.integrity.looking import Looked, look, look_at_representation
-from custody.integrity.models import Lap
+from custody.integrity.looking import NOT_HERE, TIER_AWAY, Looked, look, look_at_representation
+from custody.integrity.models import Kind, Lap
 
 STEP = 200
+MOST_IN_A_ROW = 200
 
 
 @dataclass(slots=True)
@@ -24,17 +26,26 @@ class Tally:
     objects: int = 0
     bytes: int = 0
     skipped: int = 0
+    away: int = 0
     orphans: int = 0
     made_again: int = 0
     wrong: list[Looked] = field(default_factory=list)
+    _unreadable: int = 0
 
     def add(self, looked: Looked) -> None:
-        """One more."""
+        """One more. Raises ``ArchiveUnavailable`` where so many in a row can't be read that it must be the store."""
         self.objects += 1
         self.bytes += looked.bytes
-        self.skipped += looked.skipped
+        self.skipped += looked.skipped == NOT_HERE
+        self.away += looked.skipped == TIER_AWAY
         if looked.wrong:
             self.wrong.append(looked)
+        self._unreadable = self._unreadable + 1 if Kind.UNREADABLE in looked.wrong else 0
+        if self._unreadable == MOST_IN_A_ROW:
+            raise ArchiveUnavailable(
+                f"{MOST_IN_A_ROW} objects in a row can't be read, though the store is there: look at its permissions, "
+                "and at the findings"
+            )
 
 
 def instances(study_instance_uid: str = "", after: int = 0) -> Iterator[Row]:
@@ -89,8 +100,8 @@ def go_on(walk: Lap, seconds_left: Callable[[], bool], most_bytes: int, *, repai
             ended = False
             break
         looked = look(row, repair=repair)
-        tally.add(looked)
         _written(walk, looked)
+        tally.add(looked)
     if ended:
         with transaction.atomic():
             Lap.objects.filter(pk=walk.pk).update(ended_at=Now())

@@ -9,3 +9,10 @@ class ModesConfig(AppConfig):
     name = "custody.modes"
     label = "custody_modes"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Commands that store learn to ask."""
+        from archive import standstill
+        from custody.modes.read_only import why_read_only
+
+        standstill.REASONS.append(why_read_only)

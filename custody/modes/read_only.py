@@ -75,6 +75,12 @@ def read_only() -> ReadOnly | None:
     return None if since is None else ReadOnly("disk", "there is too little room on its disk", since)
 
 
+def why_read_only() -> str:
+    """What those are told who want to store something; "" where they may."""
+    found = read_only()
+    return "" if found is None else found.text
+
+
 def begin(reason: str) -> bool:
     """From now on; False if it is so already. In the trail with ``reason``."""
     with transaction.atomic():

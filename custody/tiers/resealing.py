@@ -11,6 +11,7 @@ from archive import outbox
 from archive.object_store import new_key
 from archive.object_store.marks import seal_of, tier_of
 from archive.outbox import Wish
+from archive.standstill import refuse_writing
 from custody.facts.models import FactsDocument
 from custody.tiers.holders import MOVABLE, Kept, sealed_otherwise
 from custody.tiers.relocation import Moved, relocate
@@ -24,11 +25,12 @@ def seal_now() -> str:
 def reseal() -> Iterator[tuple[Kept, Moved]]:
     """Write everything anew that is not under the seal of today; yields what became of each object.
 
-    Raises ``ObjectStoreError``. Facts documents are written anew by the workers, which are asked to here.
+    Raises ``ObjectStoreError``, ``Standstill``. Facts documents are written anew by the workers, which are asked here.
     """
     seal = seal_now()
     for holder in MOVABLE:
         for each in sealed_otherwise(holder, seal):
+            refuse_writing()
             yield each, relocate(each, tier_of(each.key))
     _wish_for_facts(seal)
 

@@ -18,7 +18,7 @@ __all__ = ["flush_may_empty_the_trail"]
 
 
 @pytest.fixture
-def staging(settings: Any, tmp_path: Path) -> Path:
+def staging(settings: Any, tmp_path: Path, db: None) -> Path:
     settings.PACS = settings.PACS.model_copy(update={"data": tmp_path})
     return tmp_path / "store/staging"
 

@@ -101,9 +101,10 @@ def _json(door: Door, path: str) -> Any:
     return orjson.loads(body) if body else []
 
 
-def rebuilt(mode: str, processes: int = 2) -> dict[str, Any]:
+def rebuilt(mode: str, processes: int = 2, *, without_facts: bool = False) -> dict[str, Any]:
     """Rebuild, and do the tasks that follow."""
-    summary = rebuild(mode, processes=processes, progress=Progress(lambda progress: None))
+    progress = Progress(lambda progress: None)
+    summary = rebuild(mode, processes=processes, progress=progress, without_facts=without_facts)
     run_tasks()
     return summary
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -249,3 +250,68 @@ def test_findings_are_listed_and_accepted(house: House, as_role: SignedIn, machi
     TASKS["object_damaged"](first.object_key)
     assert Finding.objects.get(pk=one.pk).state == State.ACCEPTED
     assert AccessEvent.objects.filter(kind="integrity", purpose="known loss").exists()
+
+
+@contextmanager
+def out_of_reach(path: Path) -> Iterator[None]:
+    """Nobody can read what lies there, not even root; the store itself is there."""
+    aside = path.with_name("aside")
+    path.rename(aside)
+    path.symlink_to(path.name)
+    yield
+    path.unlink()
+    aside.rename(path)
+
+
+def test_one_that_cannot_be_read_keeps_nobody(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = house.store()
+    with out_of_reach(house.file(rows[0])):
+        said = io.StringIO()
+        with pytest.raises(SystemExit):
+            call_command("scrub", stdout=said)
+        assert "objects: 3" in said.getvalue()
+        found = Finding.objects.get()
+        assert (found.kind, found.object_key, found.state) == ("unreadable", rows[0].object_key, State.OPEN)
+        monkeypatch.setattr(scrubbing, "MOST_IN_A_ROW", 1)
+        with pytest.raises(ArchiveUnavailable, match="in a row"):
+            scrubbing.go_on(Lap.objects.create(), lambda: True, 1 << 20, repair=False)
+        assert Lap.objects.get().after == rows[0].pk
+    call_command("scrub", stdout=io.StringIO())
+    assert Finding.objects.get().state == State.REPAIRED
+    objects = house.folder / "store" / "objects"
+    objects.rename(house.folder / "unmounted")
+    with pytest.raises(ArchiveUnavailable):
+        scrubbing.scrub(change=True, repair=True, tell=print)
+    assert Finding.objects.filter(state=State.OPEN).count() == 0
+
+
+def test_what_cannot_be_read_is_repaired_from_the_second_store(house: House) -> None:
+    house.two_stores()
+    [row] = house.store(1)
+    call_command("copy_objects", stdout=io.StringIO(), stderr=io.StringIO())
+    with out_of_reach(house.file(row, "second")):
+        with pytest.raises(SystemExit):
+            call_command("scrub", "--no-repair", stdout=io.StringIO())
+        assert Finding.objects.get(state=State.OPEN).kind == "copy_unreadable"
+    right = body_of(house.whole(row))
+    with out_of_reach(house.file(row)):
+        TASKS["object_damaged"](row.object_key)
+        repaired = Instance.objects.get()
+        assert repaired.object_key != row.object_key
+        assert body_of(house.whole(repaired)) == right
+        assert Finding.objects.get(kind="unreadable").state == State.REPAIRED
+
+
+def test_a_tier_that_is_away_keeps_nobody_of_the_others(house: House) -> None:
+    house.store(1)
+    house.set(tiers=TiersConfig(warm=TierConfig(folder=house.folder / "warm"), rows=["* >=0d * * -> warm"]))
+    call_command("move_objects", stdout=io.StringIO())
+    DeletedObject.objects.all().delete()
+    house.store(1)
+    objects = house.folder / "warm" / "objects"
+    objects.rename(house.folder / "unmounted")
+    tally = scrubbing.scrub(change=True, repair=True, tell=print)
+    assert (tally.objects, tally.away, tally.wrong) == (2, 1, [])
+    assert sweep_all().away == ["warm"]
+    (house.folder / "unmounted").rename(objects)
+    assert scrubbing.scrub(change=True, repair=True, tell=print).away == 0

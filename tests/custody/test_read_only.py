@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from io import StringIO
+from io import BytesIO, StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client as Browser
+from pydicom.data import get_testdata_file
 
 from access.models import Client, User
+from archive.import_sources import Source
+from archive.importing import import_all, record_import
+from archive.models import Instance
+from archive.standstill import Standstill
 from audit.models import AccessEvent
 from custody.modes import disk as disks
 from custody.modes import read_only
@@ -18,9 +24,10 @@ from custody.modes.models import ReadOnlyPeriod
 from hl7.interfaces import Peer
 from hl7.receive import receive
 from tests.access.conftest import make_client, make_person, make_token
+from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.messages import REGISTER, wire
 
-__all__ = ["make_client", "make_person", "make_token"]
+__all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
 pytestmark = pytest.mark.django_db(transaction=True)
 REASON = "the object store moves to another house"
 
@@ -86,6 +93,47 @@ def test_begun_once_ended_once_and_in_the_trail() -> None:
     assert ReadOnlyPeriod.objects.filter(ended_at__isnull=False).count() == 1
     told = AccessEvent.objects.filter(kind="configuration").order_by("sequence")
     assert [REASON in told[0].outcome_description, "ended" in told[1].outcome_description] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["import_dicom", get_testdata_file("CT_small.dcm")],
+        ["load_samples", "--small"],
+        ["transcode", "--all"],
+        ["undelete", "1.2.3"],
+        ["reseal"],
+        ["move_objects"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_commands_that_store_are_refused(words: list[str], settings: Any) -> None:
+    tiers = settings.PACS.tiers.model_copy(update={"rows": ["* >=0d * * -> hot"]})
+    settings.PACS = settings.PACS.model_copy(update={"tiers": tiers})
+    command("on", "--reason", REASON)
+    before = AccessEvent.objects.count()
+    with pytest.raises(CommandError, match=f"this archive is read-only for now: {REASON}"):
+        call_command(*words, stdout=StringIO())
+    assert not Instance.objects.exists()
+    assert AccessEvent.objects.count() == before, "nothing was done"
+
+
+def test_an_import_stops_where_it_is(settings: Any) -> None:
+    limits = settings.PACS.limits.model_copy(update={"store_batch_instances": 1})
+    settings.PACS = settings.PACS.model_copy(update={"limits": limits})
+    first, second = (Path(str(get_testdata_file(f"{name}_small.dcm"))).read_bytes() for name in ("CT", "MR"))
+
+    def meanwhile() -> Iterator[Source]:
+        yield Source("first", lambda: BytesIO(first))
+        command("on", "--reason", REASON)
+        yield Source("second", lambda: BytesIO(second))
+
+    done = import_all(meanwhile(), record_import)
+    assert next(done).stored.failure_reason is None
+    with pytest.raises(Standstill, match=REASON):
+        next(done)
+    assert Instance.objects.count() == 1
+    command("off")
 
 
 def test_too_little_room(sender: Browser, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from io import StringIO
+from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
+from isal import igzip
 
 from access.marking import restrict
 from access.restriction_models import Mark, Restriction
@@ -18,20 +22,19 @@ from archive.models import DeletedObject, Instance, LegalHold, OutboxEntry, Pati
 from archive.object_store import object_store
 from archive.object_store.marks import HOT
 from archive.sweep import sweep_all
+from custody.backups import unsettled
 from custody.backups.afterwards import settle
-from custody.backups.manifest import Manifest
-from custody.backups.restoring import Restored
 from custody.facts import documents
 from custody.facts.behind import is_behind
 from custody.facts.models import FactsDocument, Rebuild
-from custody.facts.rebuild import ADD_MISSING, EMPTY, accept
+from custody.facts.rebuild import ADD_MISSING, EMPTY, RESUME, KeptOut, accept
 from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 from custody.facts.writing import WALK, revived, walk, write_archive, write_patient, write_study
 from custody.tiers.holders import MOVABLE, kept
 from custody.tiers.relocation import Moved, relocate
 from tests.append_only import flush_may_empty_the_trail
 from tests.custody.archive_state import backup, lose, rebuilt, run_tasks, store_all, uids
-from tests.custody.test_rebuild import _empty_object_store, delete_at, study, told
+from tests.custody.test_rebuild import _empty_object_store, delete_at, first_instance, study, told
 from tests.dicomweb.objects import make_object
 
 __all__ = ["_empty_object_store", "flush_may_empty_the_trail"]
@@ -102,7 +105,7 @@ def test_nothing_at_all_is_swept_while_the_index_may_lack_something() -> None:
     assert key in set(object_store().keys())
 
 
-def test_after_a_restore_nothing_is_swept_until_the_store_was_read() -> None:
+def test_after_a_restore_nothing_is_swept_until_the_store_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     stays = study(1)
     run_tasks()
     with backup() as restore:
@@ -110,8 +113,11 @@ def test_after_a_restore_nothing_is_swept_until_the_store_was_read() -> None:
         run_tasks()
         restore()
         now = timezone.now()
-        manifest = SimpleNamespace(name="b", damaged=(), made_at=now, facts=SimpleNamespace(complete_until=now))
-        settle(cast(Manifest, manifest), Restored(), "somewhere", "somebody")
+        note = unsettled.Note("b", now, now, False, "somewhere", "somebody", objects=0, bytes=0, left_out=0)
+        # Of the database of the tests nobody has to come again.
+        monkeypatch.setattr(unsettled, "found", lambda: note)
+        monkeypatch.setattr(unsettled, "end", lambda: None)
+        assert settle() == 0
         assert is_behind()
         assert sweep_all().noted == 0
         # The facts that are there may not be written over by what this index knows.
@@ -257,6 +263,76 @@ def test_what_is_accepted_is_said_in_the_trail() -> None:
     assert AccessEvent.objects.count() == before + 1
     assert accept() == 0
     assert AccessEvent.objects.count() == before + 1
+
+
+@pytest.fixture
+def unreadable(settings: Any) -> tuple[str, str, Path, bytes]:
+    """A study that was closed, and of which one of three was deleted; another one; the first one's document, damaged,
+    and what it said."""
+    closed, whole = study(3), study(1)
+    restrict(Study.objects.get(study_instance_uid=closed), Mark.VIP, "known to all")
+    delete_at(closed, *first_instance(closed))
+    run_tasks()
+    document = FactsDocument.objects.get(kind=STUDY_FACTS, subject=closed).object_key
+    path = settings.PACS.data / "store/objects" / str(document)
+    said = path.read_bytes()
+    path.write_bytes(said[:40] + b"x" + said[41:-9])
+    lose()
+    return closed, whole, path, said
+
+
+def test_a_study_whose_facts_can_not_be_read_is_kept_out_until_they_can(
+    unreadable: tuple[str, str, Path, bytes],
+) -> None:
+    closed, whole, path, content = unreadable
+    out, said = StringIO(), StringIO()
+    call_command("rebuild", processes=2, stdout=out, stderr=said)
+    assert uids() == {whole}
+    assert f"KEPT OUT  study {closed}: its facts can't be read" in said.getvalue()
+    assert "1 studies were kept out" in said.getvalue()
+    summary = orjson.loads(out.getvalue())
+    assert summary["open"] == ["facts_unreadable", "kept_out"]
+    assert path.name in summary["problems"]["kept_out"][0]
+    # Their objects are no orphans, and can't be made some.
+    assert is_behind()
+    assert sweep_all().noted == 0
+    with pytest.raises(KeptOut, match="--without-facts"):
+        accept()
+    path.write_bytes(content)
+    summary = rebuilt(RESUME)
+    assert uids() == {whole, closed}
+    assert Instance.objects.filter(series__study__study_instance_uid=closed).count() == 2
+    assert Restriction.objects.active().get().study_instance_uid == closed
+    assert (summary["open"], is_behind()) == ([], False)
+
+
+def test_a_person_may_say_that_it_comes_in_without(unreadable: tuple[str, str, Path, bytes]) -> None:
+    from audit.models import AccessEvent
+
+    closed, whole, path, _ = unreadable
+    summary = rebuilt(EMPTY, without_facts=True)
+    assert uids() == {whole, closed}
+    assert Instance.objects.filter(series__study__study_instance_uid=closed).count() == 3
+    assert (summary["open"], is_behind()) == ([], False)
+    event = AccessEvent.objects.filter(kind="import").latest("sequence")
+    assert "also without facts that can't be read" in event.outcome_description
+    # From now on there are facts of it again.
+    document = FactsDocument.objects.get(kind=STUDY_FACTS, subject=closed)
+    assert document.object_key is not None
+    assert Path(document.object_key).name > path.name
+    lose()
+    assert rebuilt(EMPTY)["open"] == []
+    assert uids() == {whole, closed}
+
+
+def test_facts_that_can_not_be_put_back_keep_their_study_out(unreadable: tuple[str, str, Path, bytes]) -> None:
+    closed, whole, path, content = unreadable
+    said = orjson.loads(igzip.decompress(content))
+    path.write_bytes(igzip.compress(orjson.dumps({"format": said["format"], "columns": []})))
+    summary = rebuilt(EMPTY)
+    assert uids() == {whole}
+    assert (summary["counts"]["failed"], summary["open"]) == (1, ["failed", "kept_out"])
+    assert closed in summary["problems"]["kept_out"][0]
 
 
 def test_the_archives_own_facts_are_never_written_over() -> None:

@@ -159,6 +159,13 @@ def test_an_archive_is_sealed_and_rotated_while_it_is_used(house: House, door_fo
     assert_all_there(door, study, objects)
     said = set(AccessEvent.objects.filter(kind="configuration").values_list("outcome_description", flat=True))
     assert f"key-encryption key {first} destroyed; nothing was sealed by it" in said
+    runs = AccessEvent.objects.filter(kind="integrity").order_by("sequence")
+    assert {(each.principal_kind, each.principal_name) for each in runs} == {("system", "command line")}
+    assert [each.outcome_description for each in runs][2:4] == [
+        f"stored objects written anew under {first}: began",
+        f"stored objects written anew under {first}: ended, 3 moved",
+    ]
+    assert [each.instance_count for each in runs][1::2] == [1, 3, 0, 4]
 
 
 def test_erasing_by_destroying_a_key_is_asked_for_twice_and_written_down(

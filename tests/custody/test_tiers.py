@@ -22,6 +22,7 @@ from archive.object_store.marks import tier_of, unmarked
 from archive.sweep import sweep_all
 from archive.tasks import TASKS
 from archive.tier_policy import LAST, Subject, choose, parse_row
+from audit.models import AccessEvent
 from custody.tiers import holders
 from custody.tiers.moving import MOVE_OBJECTS, in_hours, move_in_hours
 from custody.tiers.priors import recall_priors
@@ -79,6 +80,9 @@ def test_objects_move_by_the_table_and_are_read_where_they_lie(
     assert "3 moved" in command("move_objects")
     assert lying() == {"warm"}
     assert_all_there(door, study, objects)
+    deed = "objects moved between tiers by the policy table"
+    told = AccessEvent.objects.filter(kind="integrity", principal_kind="system").order_by("sequence")
+    assert [each.outcome_description for each in told] == [f"{deed}: began", f"{deed}: ended, 3 moved"]
     assert "moved" not in command("move_objects")
     assert set(bytes_by_tier()) == {"warm"}
     assert bytes_by_tier()["warm"] == (3, sum(map(len, objects.values())))

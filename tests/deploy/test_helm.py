@@ -153,10 +153,27 @@ def test_every_component_has_a_policy_and_selects_its_own_pods() -> None:
         fitting = [p for p in policies if p["spec"]["podSelector"]["matchLabels"].items() <= own.items()]
         assert [p["metadata"]["name"] for p in fitting] == [name]
     closed = {p["metadata"]["name"] for p in policies if not p["spec"]["ingress"]}
-    assert closed == {"night-worker", "night-relay", "night-migrate"}
+    assert closed == {"night-migrate"}
     for service in of("Service"):
         selected = [name for name, own in labels.items() if service["spec"]["selector"].items() <= own.items()]
         assert selected == [service["metadata"]["name"]]
+
+
+def test_every_pod_that_stays_is_scraped_by_the_monitoring_and_nobody_else() -> None:
+    watching = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    policies = {p["metadata"]["name"]: p["spec"]["ingress"] for p in of("NetworkPolicy")}
+    for deployment in of("Deployment"):
+        name, template = deployment["metadata"]["name"], deployment["spec"]["template"]
+        told = template["metadata"]["annotations"]
+        assert (told["prometheus.io/scrape"], told["prometheus.io/path"]) == ("true", "/metrics"), name
+        port = int(told["prometheus.io/port"])
+        [container] = template["spec"]["containers"]
+        assert port in [each["containerPort"] for each in container["ports"]], name
+        if name != "night-web":
+            env = {each["name"]: each["value"] for each in container["env"]}
+            assert (env["PACS_METRICS__HOST"], env["PACS_METRICS__PORT"]) == ("0.0.0.0", str(port)), name  # noqa: S104
+            [rule] = [rule for rule in policies[name] if {"protocol": "TCP", "port": port} in rule["ports"]]
+            assert rule == {"from": watching, "ports": [{"protocol": "TCP", "port": port}]}, name
 
 
 def test_settings_are_those_of_the_product() -> None:

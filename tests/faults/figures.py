@@ -2,8 +2,8 @@
 
 A figure is ``{"fault": "F12", "what": "objects named", "value": 10, "goal": "of 10", "form": "short" | "long",
 "passed": true, "test": "tests/faults/..."}``; the file is a JSON list of them, and what a run measures takes the
-place of what the same form measured before. ``python -m tools.fault_tables FILE`` makes the table of
-``docs/operations.md`` from it.
+place of what the same form measured before. ``python -m tools.docs_tables`` makes the table of
+``docs/operations.md`` from ``docs/faults.json``.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ was cut, flipped bytes, and an object that is gone.
 Pass: everything that was acknowledged before the moment that the backup names is back bit for bit, what came later can
 be stored again and is there once; it takes 60 s and 1 s for 100 MB at most; the access trail verifies across the
 restore, machines sign in with the secrets they have, and tokens of before are no longer good. What is damaged is named,
-and then nothing at all is restored.
+and then nothing at all is restored. Of a restore that is killed (SIGKILL) nothing can be used before another call has
+completed it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -176,6 +178,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         live.start(worker=False)
         session = live.machine("technologist")
         assert Oracle().store(live, session, [make_sent(kilobytes=8) for _ in range(3)]) == 200
+        (folder / "token").write_text(str(session.headers["Authorization"]))
         live.manage("backup", str(folder / "target"))
         yield folder
     finally:
@@ -247,3 +250,55 @@ def test_an_installation_that_is_not_empty_is_left_alone(small: Path) -> None:
         assert "The database is not empty" in done.stderr
     finally:
         live.stop()
+
+
+# Where the restore is killed: in place of pg_restore, or between it and the migrations.
+KILLED = """
+import os, signal, sys, django
+django.setup()
+from django.core.management import call_command
+from custody.backups import restoring
+from custody.backups.management.commands import restore
+setattr({where}, lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL))
+call_command("restore", sys.argv[1])
+"""
+
+
+def killed_in(back: Empty, where: str, target: Path) -> None:
+    command = [sys.executable, "-c", KILLED.format(where=where), str(target)]
+    done = subprocess.run(command, cwd=ROOT, env=back.environment, capture_output=True, timeout=300, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_what_a_killed_restore_left_can_not_be_used(small: Path, figure: Figure) -> None:
+    target, was_good = small / "target", {"Authorization": (small / "token").read_text()}
+    back = Empty()
+    back.environment["PACS_BACKUP__KEY"] = str(small / "key")
+    try:
+        back.install()
+        killed_in(back, 'restoring, "restore_database"', target)
+        refused = back.manage_anyhow("migrate")
+        assert (refused.returncode, "restore again" in refused.stderr) == (1, True), refused.stderr
+        shutil.rmtree(back.home / "store")
+        killed_in(back, 'restore, "call_command"', target)
+        assert "./pacs up" in back.manage_anyhow("restore", str(target)).stderr
+        back.serve(worker=False)
+        answers = [
+            requests.get(f"{back.url}/{path}", headers=was_good, timeout=60).status_code
+            for path in ("dicom-web/studies", "readyz")
+        ]
+        figure(
+            "F15", "answers with data to a token of before, after a restore that was killed", answers.count(200), "0"
+        )
+        assert answers == [503, 503]
+        sessions = "SELECT count(*) FROM oauth2_provider_accesstoken"
+        assert back.query(sessions) == [(1,)]
+        assert "1 sessions and tokens" in back.manage("migrate")
+        assert back.query(sessions) == [(0,)]
+        assert requests.get(f"{back.url}/readyz", timeout=60).status_code == 200
+        assert requests.get(f"{back.url}/dicom-web/studies", headers=was_good, timeout=60).status_code == 401
+        assert back.query("SELECT count(*) FROM audit_accessevent WHERE kind = 'restored'") == [(1,)]
+        assert "sessions and tokens" not in back.manage("migrate")
+        assert Oracle().store(back, back.machine("technologist"), [make_sent(kilobytes=8)]) == 200
+    finally:
+        back.stop()

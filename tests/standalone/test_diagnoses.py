@@ -6,9 +6,20 @@ import json
 
 import pytest
 
-from standalone.diagnoses import RULES, known, of_backups, of_clock, of_database, of_disk, of_figures, of_trail
+from standalone.diagnoses import (
+    RULES,
+    known,
+    of_backups,
+    of_clock,
+    of_database,
+    of_disk,
+    of_figures,
+    of_rebuild,
+    of_trail,
+)
 from standalone.findings import Finding, as_json
 from standalone.inspection import _without_credentials
+from standalone.status import rebuild_lines
 from telemetry.metrics import GAUGES
 
 GOOD = {
@@ -59,6 +70,18 @@ def test_sessions_of_the_database() -> None:
     assert "175 of 200" in finding.text
 
 
+@pytest.mark.parametrize(("objects", "oldest", "good"), [(0.0, 0.0, True), (3.0, 60.0, None), (3.0, 3600.0, False)])
+def test_what_waits_for_the_object_store(objects: float, oldest: float, good: bool | None) -> None:
+    found = {"objects": objects, "bytes": objects * (1 << 20), "oldest_seconds": oldest}
+    [finding] = of_figures({f"pacs_spool_{name}": {"": figure} for name, figure in found.items()})
+    assert finding.good is good
+    assert (
+        not objects
+        or f"3 objects (3.0 MiB) wait on this machine for the object store, the oldest for {oldest / 60:.0f}"
+        in finding.text
+    )
+
+
 def test_postgresql() -> None:
     [fine] = of_database(GOOD)
     assert fine.good
@@ -84,6 +107,20 @@ def test_clock_disk_backups_and_trail() -> None:
     assert of_trail(10, 10, 0, 0).good
     assert of_trail(5, 10, 0, 0).good is False
     assert of_trail(10, 10, 700, 0).good is False
+
+
+def test_a_rebuild_that_is_due() -> None:
+    assert of_rebuild("", "").good
+    due = of_rebuild("the index may lack studies", "./pacs rebuild --add-missing")
+    assert (due.good, due.text, due.do) == (
+        False,
+        "a rebuild is due: the index may lack studies",
+        "./pacs rebuild --add-missing",
+    )
+    assert rebuild_lines({"why": "", "command": ""}) == []
+    told = rebuild_lines({"why": "it lacks studies", "command": "./pacs rebuild"})
+    assert told == ["index       REBUILD DUE: it lacks studies", "            ./pacs rebuild"]
+    assert rebuild_lines({"error": "OperationalError"}) == ["index       unknown (OperationalError)"]
 
 
 def test_for_people_and_for_programs() -> None:

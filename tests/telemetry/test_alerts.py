@@ -111,6 +111,7 @@ CASES: dict[str, tuple[Figures, Figures]] = {
         {"pacs_store_errors_total": counted(({"kind": "unavailable"}, 0.2))},
         {"pacs_store_errors_total": counted(({"kind": "missing"}, 5.0), ({"kind": "full"}, 0.0))},
     ),
+    "SpoolWaits": (one("pacs_spool_oldest_seconds", 1000), one("pacs_spool_oldest_seconds", 800)),
     "DatabaseConnections": (
         {**one("pacs_db_connections", 180, state="idle"), **one("pacs_db_connections_max", 200)},
         {

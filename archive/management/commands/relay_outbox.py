@@ -21,6 +21,7 @@ from django.utils.module_loading import import_string
 from archive.object_store import ObjectStoreError, object_store
 from archive.outbox import PERIODIC, RUN_OUTBOX_ENTRY, SWEEP, Wish, mind_the_clock, relay_once, wish
 from audit.record import AuditUnavailable
+from telemetry.scraping import scraped
 
 log = logging.getLogger("archive.outbox")
 
@@ -53,7 +54,8 @@ class Command(BaseCommand):
         if options["once"]:
             self.relay(stop, once=True)
         else:
-            with ExitStack() as threads:
+            how = settings.PACS.metrics
+            with ExitStack() as threads, scraped(how.host, how.port, how.token.get_secret_value()):
                 for name in settings.RELAY_THREADS:
                     threads.enter_context(import_string(name)(stop))
                 self.relay(stop)

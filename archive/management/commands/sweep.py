@@ -28,3 +28,12 @@ class Command(BaseCommand):
         self.stdout.write(f"{swept.removed} objects {would}removed, {swept.bytes} bytes")
         hours = int(ORPHAN_GRACE.total_seconds() // 3600)
         self.stdout.write(f"{swept.noted} objects without a row {would}noted; a sweep in {hours} hours removes them")
+        for name, value in (
+            ("objects can't be removed now: a later sweep tries again", swept.left),
+            ("keys, or beginnings of keys, can't be read", swept.unread),
+            ("objects are in the second store alone, and may be lost from the index: they stay", swept.doubtful),
+        ):
+            if value:
+                self.stdout.write(f"{value} {name}")
+        if swept.away:
+            self.stdout.write(f"left out, being away: {', '.join(swept.away)}")

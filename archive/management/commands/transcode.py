@@ -25,6 +25,7 @@ from archive.errors import ArchiveError
 from archive.lossy import copies
 from archive.models import DroppedOriginal, OutboxEntry, Representation, Series, TranscodingAttempt
 from archive.outbox import Wish
+from archive.standstill import refuse_writing
 from audit.record import AuditUnavailable
 
 LISTED = 50
@@ -146,6 +147,7 @@ class Command(BaseCommand):
     def _transcode(self, chosen: list[int] | None, *, retry: bool) -> None:
         if paused():
             raise CommandError("transcoding is paused; --resume goes on")
+        refuse_writing()
         os.nice(settings.PACS.at_rest.niceness)
         if retry:
             failed = TranscodingAttempt.objects.filter(outcome=Outcome.FAILED)
@@ -159,6 +161,7 @@ class Command(BaseCommand):
         with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             bar = progress.add_task("transcode", total=total)
             for pk in _in_turn(chosen):
+                refuse_writing()
                 with alone_with(pk) as mine:
                     busy += not mine
                     if mine:

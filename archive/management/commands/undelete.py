@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from archive.errors import ArchiveError
+from archive.standstill import refuse_writing
 from archive.undelete import undelete
 from audit.record import AuditUnavailable
 
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         """Store, name what could not be brought back with its reason, and count."""
         back = refused = 0
         try:
+            refuse_writing()
             for stored in undelete(options["study_instance_uid"]):
                 if stored.failure_reason is None:
                     back += 1

@@ -16,6 +16,7 @@ from hl7.listener import Listener, tls_context
 from hl7.listening import EVERY_SECONDS, tell
 from hl7.models import Hl7Interface
 from hl7.receive import receive
+from telemetry.scraping import scraped
 
 log = logging.getLogger("hl7.listener")
 FIRST = "loopback"
@@ -38,7 +39,9 @@ class Command(BaseCommand):
         if is_loopback(hl7.host):
             first_interface()
         try:
-            asyncio.run(serve(Listener(hl7, answer, tls)))
+            how = settings.PACS.metrics
+            with scraped(how.host, how.port, how.token.get_secret_value()):
+                asyncio.run(serve(Listener(hl7, answer, tls)))
         except OSError as error:
             raise CommandError(f"cannot listen: {error.strerror}") from error
 

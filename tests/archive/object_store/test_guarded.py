@@ -15,7 +15,7 @@ from archive.object_store.errors import ObjectMissing, ObjectStoreUnavailable
 from archive.object_store.file import FileObjectStore
 from archive.object_store.guarded import GuardedObjectStore
 from archive.object_store.port import Staged
-from archive.object_store.spooled import SpooledObjectStore, has_kept
+from archive.object_store.spooled import Kept, SpooledObjectStore, has_kept, kept_in
 
 
 class Moody(FileObjectStore):
@@ -106,13 +106,15 @@ def test_the_spool_keeps_and_moves(moody: Moody, tmp_path: Path) -> None:
             staged.write(content)
             store.publish([(staged, name)])
     store.put("b.json", b"{}")
-    assert store.waiting() == 3
+    waiting = kept_in(tmp_path / "spooled")
+    assert (waiting.objects, waiting.bytes) == (3, 2 * len(content) + 2)
+    assert waiting.oldest_seconds >= 0
     assert b"".join(store.open_range("a/2.dcm", 10)) == content[10:]
     assert (store.size("a/1.dcm"), store.read_range("b.json", 0, 2)) == (len(content), b"{}")
     # Another process finds what waits when it starts.
     again = SpooledObjectStore(GuardedObjectStore(moody), tmp_path / "spooled")
     moody.away = False
-    assert eventually(lambda: again.waiting() == 0)
+    assert eventually(lambda: kept_in(tmp_path / "spooled").objects == 0)
     assert b"".join(moody.open_range("a/1.dcm")) == content
     assert again.read_range("b.json", 0, 2) == b"{}"
     with pytest.raises(ObjectMissing):
@@ -131,7 +133,7 @@ def test_what_cannot_move_stays_and_keeps_nothing_else_here(
         store.put(name, b"kept %d" % n)
     assert set(store.keys()) == set(names)
     moody.away = False
-    assert eventually(lambda: store.waiting() == 1)
+    assert eventually(lambda: kept_in(tmp_path / "spooled").objects == 1)
     assert store.read_range(names[3], 0, 6) == b"kept 3"
     assert b"".join(moody.open_range(names[3])) == b"others"
     assert all(moody.read_range(name, 0, 6) == b"kept %d" % n for n, name in enumerate(names) if n != 3)
@@ -165,6 +167,7 @@ def test_what_is_kept_while_a_mover_ends_moves_too(moody: Moody, tmp_path: Path)
 def test_what_was_kept_moves_where_nothing_is_kept_any_more(moody: Moody, tmp_path: Path) -> None:
     folder = tmp_path / "spooled"
     assert not has_kept(folder)
+    assert kept_in(folder) == Kept()
     moody.away = True
     SpooledObjectStore(moody, folder).put("kept.dcm", b"kept")
     assert has_kept(folder)

@@ -284,6 +284,7 @@ def test_memory_does_not_grow_with_the_object(kind: str, tmp_path: Path, request
     assert int(run.stdout) < 64 * 1024  # KiB more than before the object of 300 MiB came
 
 
+@pytest.mark.django_db  # whether its folder is new is asked of the index
 def test_the_store_of_this_process(
     settings: Any, tmp_path: Path, s3_store: Callable[..., S3ObjectStore], bucket: str
 ) -> None:

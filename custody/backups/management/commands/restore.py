@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from audit.checkpoints import BadCheckpoint, parse
 from audit.record import AuditUnavailable
 from audit.sealer import folder
 from custody.backups import manifest
-from custody.backups.afterwards import settle
 from custody.backups.errors import BackupError
 from custody.backups.files import key_file
 from custody.backups.keys import read
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         """Check, restore, bring the tables up to date, end all sessions, say what comes next."""
         console = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
         config, began = settings.PACS, time.monotonic()
-        wanted = Wanted(objects=not options["database_only"], skip_damaged=options["skip_damaged"])
+        wanted = Wanted(objects=not options["database_only"], skip_damaged=options["skip_damaged"], person=person())
         try:
             target = open_target(options["source"], read(options["key"] or key_file(config)), config)
             found = manifest.newest(target, options["backup"])
@@ -59,17 +59,18 @@ class Command(BaseCommand):
                 done = restore(target, found, where, config, _stores(config), wanted, status.update)
         except BackupError as error:
             raise CommandError(f"{error}\nNothing was restored.") from error
+        said = StringIO()
         try:
-            call_command("migrate", verbosity=0, interactive=False)
-            ended = settle(found, done, options["source"], person())
-        except (AuditUnavailable, DatabaseError) as error:
+            # Which ends all sessions and tokens as well.
+            call_command("migrate", verbosity=0, interactive=False, stdout=said)
+        except (AuditUnavailable, DatabaseError, CommandError) as error:
             raise CommandError(
-                "The database was restored, but can't be brought up to date, so sessions and tokens of before are "
-                "still good in it. Don't start: mend what is wrong, empty it and restore again."
+                "The database was restored, but can't be brought up to date, and nobody can use it until it is: mend "
+                f"what is wrong ({type(error).__name__}); ./pacs up, or ./pacs manage migrate, goes on then."
             ) from error
-        self._told(console, found, done, ended, time.monotonic() - began)
+        self._told(console, found, done, said.getvalue().strip(), time.monotonic() - began)
 
-    def _told(self, console: Console, found: Manifest, done: Restored, ended: int, seconds: float) -> None:
+    def _told(self, console: Console, found: Manifest, done: Restored, ended: str, seconds: float) -> None:
         moment = f"{found.facts.complete_until:%Y-%m-%d %H:%M:%S} UTC"
         console.print(f"restored  {found.name}: everything that was acknowledged before {moment}")
         console.print(f"objects   {done.objects} ({decimal(done.bytes)}) in {seconds:.1f} s")
@@ -89,7 +90,7 @@ class Command(BaseCommand):
                 f"WARNING   checkpoints of {ahead} events are kept, the backup has {found.facts.audit_sealed}: keep "
                 "those checkpoints as evidence, and name an empty place in PACS_AUDIT__CHECKPOINTS before you start"
             )
-        console.print(f"ended     {ended} sessions and tokens: everybody signs in again")
+        console.print(f"ended     {ended}")
         console.print("\nWhat comes next:")
         console.print(f"- End again what was ended after {moment}: accounts, API keys, share links, restrictions.")
         console.print("- ./pacs audit verify")

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from archive.errors import ArchiveError
 from archive.object_store.errors import ObjectStoreError
 from audit.record import AuditUnavailable
-from custody.facts.rebuild import ADD_MISSING, EMPTY, RESUME, NotEmpty, Progress, accept, planned, rebuild
+from custody.facts.rebuild import ADD_MISSING, EMPTY, RESUME, KeptOut, NotEmpty, Progress, accept, planned, rebuild
 
 _TOLD_EVERY = 2.0
 
@@ -28,6 +28,11 @@ class Command(BaseCommand):
         mode.add_argument("--add-missing", action="store_true", help="add what an index lacks that is not empty")
         mode.add_argument("--dry-run", action="store_true", help="say what would be done, and change nothing")
         mode.add_argument("--accept", action="store_true", help="end one that left something open: it stays as it is")
+        parser.add_argument(
+            "--without-facts",
+            action="store_true",
+            help="take in studies whose facts can't be read, as their objects say",
+        )
         parser.add_argument("--processes", type=int, default=min(8, os.cpu_count() or 1), help="default: one a core")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,12 +46,29 @@ class Command(BaseCommand):
                 summary = planned()
             else:
                 progress = Progress(self._tell)
-                summary = rebuild(mode, processes=max(1, options["processes"]), progress=progress)
-        except NotEmpty as error:
+                summary = rebuild(
+                    mode,
+                    processes=max(1, options["processes"]),
+                    progress=progress,
+                    without_facts=options["without_facts"],
+                )
+        except (NotEmpty, KeptOut) as error:
             raise CommandError(str(error)) from error
         except (ArchiveError, ObjectStoreError, AuditUnavailable) as error:
             raise CommandError(f"stopped: {error}; --resume goes on") from error
         self.stdout.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
+        self._tell_kept_out(summary)
+
+    def _tell_kept_out(self, summary: dict[str, Any]) -> None:
+        kept_out = summary.get("problems", {}).get("kept_out", [])
+        if kept_out:
+            for text in kept_out:
+                self.stderr.write(f"KEPT OUT  {text}")
+            self.stderr.write(
+                f"{summary['counts']['kept_out']} studies were kept out, as it isn't known what was deleted, closed or "
+                "corrected of them. Put the documents back that are named (from the second store, or a backup of the "
+                "bucket), then ./pacs rebuild --resume; --resume --without-facts takes them in as their objects say."
+            )
 
     def _tell(self, progress: Progress) -> None:
         if time.monotonic() < self._told_at + _TOLD_EVERY and progress.done < progress.total:

@@ -84,6 +84,7 @@ def summary(tally: scrubbing.Tally) -> dict[str, Any]:
         "representations_made_again": tally.made_again,
         "orphans": tally.orphans,
         "skipped_until_recalled": tally.skipped,
+        "skipped_while_their_tier_is_away": tally.away,
         "findings": findings,
     }
 

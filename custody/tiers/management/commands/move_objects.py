@@ -1,6 +1,7 @@
 """Objects moved between tiers, by the policy table or by name, and brought back."""
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -8,12 +9,16 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Sum
 from rich.filesize import decimal
 
+from archive.errors import ArchiveError
 from archive.models import Instance, Series, Study
 from archive.object_store.errors import ObjectStoreError
 from archive.object_store.marks import HOT
+from archive.standstill import refuse_writing
+from audit.record import AuditUnavailable
 from custody.tiers.moving import Decision, decisions, move, tiers_there
 from custody.tiers.priors import recall_priors
 from custody.tiers.recalling import bytes_by_tier, wish_for
+from custody.tiers.recorded import recorded
 from custody.tiers.relocation import Moved
 
 
@@ -33,17 +38,24 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """One deed; moving if none is named."""
-        study = self._study(options["study"])
-        if options["status"]:
-            self._status()
-        elif options["recall_priors"]:
-            self.stdout.write(f"{recall_priors()} series are brought back")
-        elif options["recall"]:
-            if study is None:
-                raise CommandError("--recall: expected --study UID")
-            self.stdout.write(f"{wish_for([study])} series are brought back")
-        else:
-            self._move(study, dry_run=options["dry_run"])
+        uid: str | None = options["study"]
+        study = self._study(uid)
+        named = [uid] if uid is not None else []
+        if options["recall"] and study is None:
+            raise CommandError("--recall: expected --study UID")
+        try:
+            if options["status"]:
+                self._status()
+            elif options["dry_run"]:
+                self._explain(self._series(study))
+            elif options["recall_priors"]:
+                self._wish("priors of orders that are due soon brought back", [], recall_priors)
+            elif study is not None and options["recall"]:
+                self._wish("a study brought back", named, lambda: wish_for([study]))
+            else:
+                self._move(self._series(study), named)
+        except (ObjectStoreError, ArchiveError, AuditUnavailable) as error:
+            raise CommandError(f"stopped: {error} (run it again to go on)") from error
 
     def _study(self, uid: str | None) -> int | None:
         if uid is None:
@@ -61,27 +73,45 @@ class Command(BaseCommand):
             count, of_tier = away.get(tier, (0, 0))
             self.stdout.write(f"{tier}: {count} instances, {decimal(of_tier)}")
 
-    def _move(self, study: int | None, *, dry_run: bool) -> None:
+    def _series(self, study: int | None) -> list[int] | None:
         if not settings.PACS.tiers.rows:
             raise CommandError("the policy table is empty (PACS_TIERS__ROWS); nothing moves")
-        series = None if study is None else list(Series.objects.filter(study=study).values_list("pk", flat=True))
+        return None if study is None else list(Series.objects.filter(study=study).values_list("pk", flat=True))
+
+    def _wish(self, deed: str, study_uids: list[str], wish: Callable[[], int]) -> None:
+        with recorded(f"objects moved between tiers: {deed}", study_uids) as counts:
+            counts["series wished for"] = wish()
+        self.stdout.write(f"{counts['series wished for']} series are brought back")
+
+    def _explain(self, series: list[int] | None) -> None:
         counts: Counter[str] = Counter()
         size = 0
-        try:
+        for _, found in decisions(series=series):
+            for decision in found:
+                self.stdout.write(_explained(decision))
+                counts["looked at"] += 1
+                if decision.moves:
+                    counts["would move"] += 1
+                    size += decision.kept.size
+        self._told(counts, size, "would move")
+
+    def _move(self, series: list[int] | None, study_uids: list[str]) -> None:
+        looked_at = size = 0
+        with recorded("objects moved between tiers by the policy table", study_uids) as counts:
             for _, found in decisions(series=series):
                 for decision in found:
-                    counts["looked at"] += 1
-                    if dry_run:
-                        self.stdout.write(_explained(decision))
+                    looked_at += 1
                     if decision.moves:
-                        outcome = "would move" if dry_run else str(move(decision))
+                        refuse_writing()
+                        outcome = move(decision)
                         counts[outcome] += 1
-                        size += decision.kept.size if outcome in ("would move", Moved.MOVED) else 0
-        except ObjectStoreError as error:
-            raise CommandError(f"stopped: {error} (run it again to go on)") from error
-        self.stdout.write(", ".join(f"{count} {word}" for word, count in counts.items()) or "nothing is stored")
+                        size += decision.kept.size if outcome == Moved.MOVED else 0
+        self._told(Counter({"looked at": looked_at} if looked_at else {}) + counts, size, "moved")
+
+    def _told(self, counts: Counter[str], size: int, word: str) -> None:
+        self.stdout.write(", ".join(f"{count} {what}" for what, count in counts.items()) or "nothing is stored")
         if size:
-            self.stdout.write(f"{decimal(size)} {'would move' if dry_run else 'moved'}")
+            self.stdout.write(f"{decimal(size)} {word}")
 
 
 def _explained(decision: Decision) -> str:

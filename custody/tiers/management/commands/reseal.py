@@ -1,13 +1,15 @@
 """Stored objects written anew under the active key: after a rotation, or after sealing was switched on or off."""
 
-from collections import Counter
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from archive.errors import ArchiveError
 from archive.object_store.errors import ObjectStoreError
+from audit.record import AuditUnavailable
 from custody.tiers.holders import MOVABLE, sealed_otherwise
+from custody.tiers.recorded import recorded
 from custody.tiers.relocation import Moved
 from custody.tiers.resealing import reseal, seal_now
 
@@ -33,16 +35,16 @@ class Command(BaseCommand):
                 for holder in MOVABLE:
                     self.stdout.write(f"{sum(1 for _ in sealed_otherwise(holder, seal))} {holder.word} to write anew")
                 return
-            counts: Counter[Moved] = Counter()
-            for done, (each, outcome) in enumerate(reseal(), 1):
-                counts[outcome] += 1
-                if outcome in (Moved.MISSING, Moved.DAMAGED):
-                    self.stdout.write(f"{outcome}: {each.key}")
-                if done % _TOLD_EACH == 0:
-                    self.stdout.write(f"{done} objects")
-                if done == options["limit"]:
-                    break
-        except ObjectStoreError as error:
+            with recorded(f"stored objects written anew {f'under {seal}' if seal else 'unsealed'}") as counts:
+                for done, (each, outcome) in enumerate(reseal(), 1):
+                    counts[outcome] += 1
+                    if outcome in (Moved.MISSING, Moved.DAMAGED):
+                        self.stdout.write(f"{outcome}: {each.key}")
+                    if done % _TOLD_EACH == 0:
+                        self.stdout.write(f"{done} objects")
+                    if done == options["limit"]:
+                        break
+        except (ObjectStoreError, ArchiveError, AuditUnavailable) as error:
             raise CommandError(f"stopped: {error} (run it again to go on)") from error
         self.stdout.write(", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "nothing to do")
         if counts[Moved.MOVED]:

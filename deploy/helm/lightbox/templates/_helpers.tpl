@@ -92,6 +92,20 @@ envFrom:
       name: {{ .Values.existingSecret }}
 {{- end }}
 
+{{- /* Pods without a web server are scraped on a port of their own: annotations, and settings. */ -}}
+{{- define "lightbox.scraped" -}}
+prometheus.io/scrape: "true"
+prometheus.io/path: /metrics
+prometheus.io/port: "9464"
+{{- end }}
+
+{{- define "lightbox.scraping" -}}
+- name: PACS_METRICS__HOST
+  value: 0.0.0.0
+- name: PACS_METRICS__PORT
+  value: "9464"
+{{- end }}
+
 {{- define "lightbox.mounts" -}}
 - name: work
   mountPath: /var/lib/lightbox

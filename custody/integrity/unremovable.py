@@ -1,0 +1,20 @@
+"""Findings about deleted objects that the sweep can't remove: it tries again each day, and settles what it could."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models.functions import Now
+
+from custody.integrity import findings
+from custody.integrity.models import Finding, Kind, State
+
+
+def tell(removed: Sequence[str], left: Mapping[str, str], **_: Any) -> None:
+    """After a step of the sweep: keys that are ``removed``, and why those that are ``left`` are not."""
+    for key, why in left.items():
+        findings.file(Kind.UNREMOVABLE, key, None, why)
+    if left:
+        findings.alert()
+    settled = Finding.objects.filter(kind=Kind.UNREMOVABLE, state=State.OPEN, object_key__in=removed)
+    if removed:
+        settled.update(state=State.REPAIRED, settled_at=Now(), settled_by="sweep", reason="removed")
