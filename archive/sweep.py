@@ -48,6 +48,8 @@ COMMITMENT_RESULTS_KEPT = timedelta(days=90)
 LEFT_FOR = timedelta(days=1)
 _KEYS = 1000
 _ROWS = 200
+# What is, or may have become, the one object of an instance.
+_IMAGES: Final = ("instances/", "derived/transcoded/")
 Item = TypeVar("Item")
 # Inside the transaction of each step: ``rows`` are those of instances whose objects were removed for good, ``event`` is
 # what the trail gave for it.
@@ -245,7 +247,7 @@ def _note_orphans(keys: list[str], place: Place, places: Places, swept: Swept, *
     known.update(DeletedObject.objects.filter(object_key__in=unknown).values_list("object_key", flat=True))
     orphans: list[str] = []
     for key in (key for key in unknown if key not in known):
-        lost = not dry_run and key.startswith("instances/") and _may_be_lost(key, place, places, swept)
+        lost = not dry_run and key.startswith(_IMAGES) and _may_be_lost(key, place, places, swept)
         if lost and place.name == SECOND:
             swept.doubtful += 1
         elif lost:

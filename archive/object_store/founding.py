@@ -6,14 +6,17 @@ of no object there; later on by a release that comes to an older store, if one o
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from archive.object_store.errors import ObjectStoreUnavailable
+from archive.object_store.errors import ObjectStoreError, ObjectStoreUnavailable
 from archive.object_store.marks import HOT
 from archive.object_store.staging import FILE_MODE, FOLDER_MODE, write_errors
+
+log = logging.getLogger("archive.object_store")
 
 SECOND: Final = "second"
 MARKER: Final = "lightbox-store"
@@ -38,19 +41,31 @@ class Founding:
         self._root = root
         self._place = place
         self._marker = root / MARKER
+        # One of the archive's objects that was really there when the marker could not be written.
+        self._instead: str | None = None
 
     def is_there(self) -> bool:
-        """Whether the marker is."""
-        return os.path.exists(self._marker)
+        """Whether the marker is, or the object that stands for it where none can be written."""
+        return os.path.exists(self._marker) or (self._instead is not None and os.path.isfile(self._instead))
 
     def ensure(self) -> None:
-        """Raise ObjectStoreUnavailable unless the marker is there, or may be written."""
+        """Raise ObjectStoreUnavailable unless the marker is there, or may be written.
+
+        A store that is full, or only to be read, can still be read: with one of its objects it is known without.
+        """
         if self.is_there():
             return
         keys = known(self._place)
-        if keys and not any((self._root / "objects" / key).is_file() for key in keys):
+        paths = (os.path.join(self._root, "objects", key) for key in keys)
+        self._instead = next(filter(os.path.isfile, paths), None)
+        if keys and self._instead is None:
             raise ObjectStoreUnavailable(self.why())
-        self.write()
+        try:
+            self.write()
+        except ObjectStoreError as error:
+            if self._instead is None:
+                raise
+            log.warning("the %s store has no marker yet: %s", self._place, error)
 
     def why(self) -> str:
         """What is wrong where the marker isn't there, and what to do."""
@@ -69,3 +84,8 @@ class Founding:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+            folder = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)

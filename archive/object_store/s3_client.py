@@ -24,7 +24,7 @@ from archive.object_store.errors import (
 
 CONNECTIONS = 32  # at the same time, over all threads of the process
 CONNECT_SECONDS = 3.0
-READ_SECONDS = 15.0  # of silence
+READ_SECONDS = 12.0  # of silence: what asks twice before it knows is still answered within half a minute
 ATTEMPTS = 6
 RETRY_SECONDS = 10.0  # no attempt begins later than this after the first
 FIRST_BACKOFF_SECONDS = 0.1  # doubles each time; half of it is left to chance

@@ -9,6 +9,10 @@ class UnderWay(BackupError):
     """Another one is being made, which is as good."""
 
 
+class Unknown(BackupError):
+    """Nobody can tell whether it came to its end; what there is of it stays."""
+
+
 class WrongKey(BackupError):
     """It was made with another key."""
 

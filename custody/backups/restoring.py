@@ -23,7 +23,7 @@ from archive.object_store.marks import seal_of
 from custody.backups import checking, contents, files, unsettled
 from custody.backups.database import is_empty, refuse_newer
 from custody.backups.database import restore as restore_database
-from custody.backups.errors import BackupError, Damaged
+from custody.backups.errors import BackupError, Damaged, Unknown
 from custody.backups.files import Placed
 from custody.backups.manifest import Manifest
 from custody.backups.programs import Address
@@ -36,10 +36,14 @@ Stores = Callable[[bool], ObjectStore]
 
 @dataclass(slots=True)
 class Restored:
-    """What came back. ``left_out`` names objects that are damaged in the backup."""
+    """What came back. ``left_out`` names objects that are damaged in the backup.
+
+    ``database`` is whether the database is there, or may be: then what it names is not taken away any more.
+    """
 
     objects: int = 0
     bytes: int = 0
+    database: bool = False
     left_out: list[str] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
 
@@ -98,7 +102,8 @@ def restore(
     wanted: Wanted,
     tell: Tell,
 ) -> Restored:
-    """Bring it back. ``check_room`` comes before. Raises BackupError, with everything as it was.
+    """Bring it back. ``check_room`` comes before. Raises BackupError, with everything as it was; ``Unknown`` where
+    nobody can tell whether the database came, with everything as it is.
 
     ``stores`` gives the object store that takes sealed objects (True), and the one that takes the others.
     """
@@ -114,29 +119,40 @@ def restore(
             if wanted.objects and manifest.objects_here:
                 _objects(target, manifest, stores, wanted, done, published, tell)
             tell("database")
-            _database(target, manifest, address, _note(target, manifest, done, wanted))
+            _database(target, manifest, address, done, _note(target, manifest, done, wanted))
         except BaseException:
-            # A bucket keeps what it got: a further attempt goes on there.
-            if config.object_store == "file":
-                _take_away(stores(False), published)
-            files.put_back(done.placed)
+            if not done.database:
+                # A bucket keeps what it got: a further attempt goes on there.
+                if config.object_store == "file":
+                    _take_away(stores(False), published)
+                files.put_back(done.placed)
             raise
     return done
 
 
-def _database(target: Target, manifest: Manifest, address: Address, note: Note) -> None:
+def _database(target: Target, manifest: Manifest, address: Address, done: Restored, note: Note) -> None:
     try:
         unsettled.begin(note)
     except (DatabaseError, InterfaceError) as error:
         raise BackupError(f"The database can't be kept from others meanwhile ({type(error).__name__}).") from error
+    done.database = True
     try:
         restore_database(checking.whole_part(target, manifest, "database"), manifest, address)
     except BaseException as error:
-        with suppress(DatabaseError, InterfaceError):
-            came_back = unsettled.came_back()
-            if came_back and type(error) is BackupError:
-                return  # it lost its connection as it committed
-            if not came_back:
+        try:
+            done.database = unsettled.came_back()
+        except (DatabaseError, InterfaceError) as away:
+            if isinstance(error, Exception):
+                raise Unknown(
+                    f"{error}\nThe database can't be asked whether it came back ({type(away).__name__}), so all that was "
+                    "restored stays where it is. Once it can: ./pacs up (or ./pacs manage migrate) completes the "
+                    "restore, or says that it has to be begun again."
+                ) from error
+            raise error from None
+        if done.database and type(error) is BackupError:
+            return  # it lost its connection as it committed
+        if not done.database:
+            with suppress(DatabaseError, InterfaceError):
                 unsettled.give_up()
         raise
 

@@ -7,9 +7,9 @@ not be so any more: the sweep removes nothing.
 from collections.abc import Iterator
 
 from archive.errors import ArchiveUnavailable
-from archive.models import Study
+from archive.models import Instance
 from archive.object_store import ObjectStore, object_store
-from archive.object_store.errors import ObjectStoreError
+from archive.object_store.errors import ObjectRecalling, ObjectStoreError
 from custody.facts import documents
 from custody.facts.models import FactsDocument, Rebuild
 from custody.facts.reading import UNREAD, header
@@ -43,17 +43,21 @@ def may_be_known(key: str, second: ObjectStore | None = None) -> bool:
     """Whether this object, which no row has, is of a study of which the store has facts unknown to this index: the
     database came back as it was before, by whatever means.
 
-    What only a ``second`` store has may also be of a study that the index and the first store have lost: one that the
-    index doesn't know is enough. A rebuild would not find it there, and is not asked for. Raises ``ObjectStoreError``.
+    What only a ``second`` store has may also be an image that the index and the first store have lost: that the index
+    doesn't know the instance is enough. A rebuild would not find it there, and is not asked for. Raises
+    ``ObjectStoreError``, also for what has to be recalled: nobody knows what it is.
     """
     try:
-        study = header(key, object_store().size(key)).study_instance_uid
+        found = header(key, object_store().size(key))
+    except ObjectRecalling:
+        raise
     except UNREAD:
         return False
+    study = found.study_instance_uid
     newest = documents.newest_version(documents.folder_of(STUDY_FACTS, study), second)
     known = FactsDocument.objects.filter(kind=STUDY_FACTS, subject=study).values_list("version", flat=True).first()
     if second is not None:
-        return newest > (known or 0) or not Study.objects.filter(study_instance_uid=study).exists()
+        return newest > (known or 0) or not Instance.objects.filter(sop_instance_uid=found.sop_instance_uid).exists()
     if newest > (known or 0):
         say_needed()
         return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,15 +13,16 @@ import pytest
 from django.core.management import call_command
 from django.test import Client as Browser
 
-from archive import copying
+from archive import copying, known_objects
 from archive.errors import ArchiveUnavailable
 from archive.models import Instance
-from archive.object_store import ObjectStoreUnavailable, _forget, object_store
+from archive.object_store import ObjectMissing, ObjectStoreUnavailable, _forget, object_store
 from archive.object_store.founding import MARKER
 from archive.sweep import sweep_all
 from audit.models import AccessEvent
 from custody.integrity import scrubbing
 from custody.integrity.models import Finding
+from pacs_project.config_tiers import TierConfig, TiersConfig
 from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_object
@@ -148,3 +151,47 @@ def test_readyz_says_so(house: House, client: Browser, monkeypatch: pytest.Monke
     assert (answer.status_code, answer.json()["object_store"]) == (503, "failing")
     house.mount()
     assert client.get("/readyz").json()["object_store"] == "ok"
+
+
+def test_a_tier_with_few_of_the_objects_is_away_too(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_objects, "_EACH", 1)
+    house.set(tiers=TiersConfig(warm=TierConfig(folder=house.folder / "warm"), rows=["* >=0d * * -> warm"]))
+    for _ in range(3):
+        assert house.door.store([make_object()]).status_code == 200
+    _, middle, _ = Instance.objects.order_by("pk")
+    call_command("move_objects", "--study", str(middle.series.study), stdout=io.StringIO())
+    middle.refresh_from_db()
+    place = house.unmount("warm")
+    _forget()
+    assert house.whole(middle).status_code == 503
+    assert list(place.iterdir()) == []
+    house.mount("warm")
+    assert house.whole(middle).status_code == 200
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC])
+def test_a_store_that_takes_no_marker_is_read_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    assert house.door.store([make_object()]).status_code == 200
+    [row] = Instance.objects.all()
+    (house.store / MARKER).unlink()
+    _forget()
+    really = os.open
+
+    def refused(path: Any, flags: int, *more: Any, **named: Any) -> int:
+        if str(path).endswith(MARKER):
+            raise OSError(number, os.strerror(number))
+        return really(path, flags, *more, **named)
+
+    with monkeypatch.context() as during:
+        during.setattr(os, "open", refused)
+        assert house.whole(row).status_code == 200
+        assert list(object_store().keys("instances/")) == [row.object_key]
+        with pytest.raises(ObjectMissing):
+            object_store().size("instances/2020/01/02/03-04/none.dcm")
+        house.unmount()
+        assert house.whole(row).status_code == 503
+        house.mount()
+    object_store().check()
+    assert (house.store / MARKER).exists()

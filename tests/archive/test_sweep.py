@@ -170,19 +170,21 @@ def test_orphans_of_the_second_store_go_by_the_same_rules(house: House) -> None:
     [kept] = store_all([make_object(StudyInstanceUID=study)])
     live = Instance.objects.get().object_key
     second: Any = object_store()
-    ours, alien = f"{DAY}/00-00/ours.dcm", f"{DAY}/00-00/alien.dcm"
+    ours, alien, sister = (f"{DAY}/00-00/{name}.dcm" for name in ("ours", "alien", "sister"))
     second.second.put(alien, make_object(StudyInstanceUID=generate_uid()))
-    second.second.put(ours, make_object(StudyInstanceUID=study))
+    second.second.put(sister, make_object(StudyInstanceUID=study))
+    second.second.put(ours, house.path(live).read_bytes())
     second.copy_over(live)
     assert kept.failure_reason is None
-    assert sweep_all(dry_run=True).noted == 2
-    assert sweep_all() == Swept(noted=1, doubtful=1)
+    assert sweep_all(dry_run=True).noted == 3
+    assert sweep_all() == Swept(noted=1, doubtful=2)
     assert DeletedObject.objects.get().object_key == ours
-    assert sweep_all() == Swept(doubtful=1)
+    assert sweep_all() == Swept(doubtful=2)
     DeletedObject.objects.update(sweep_after=timezone.now())
-    assert sweep_all() == Swept(removed=1, doubtful=1)
+    assert sweep_all() == Swept(removed=1, doubtful=2)
     assert not house.path(ours, "second").exists()
     assert house.path(alien, "second").exists()
+    assert house.path(sister, "second").exists()  # of a study that came back, without this image
     assert house.path(live, "second").exists()
     assert house.path(live).exists()
 
@@ -198,3 +200,37 @@ def test_a_second_store_that_is_away_does_not_stop_the_first(house: House) -> No
     (house.folder / "nothing").unlink()
     DeletedObject.objects.update(sweep_after=timezone.now())
     assert sweep_all().removed == 2
+
+
+def test_what_cannot_be_told_apart_from_the_only_copy_stays(house: House) -> None:
+    """A database of before, whose row still has the object of before, which is gone for good by now."""
+    [kept] = store_all([make_object()])
+    assert kept.failure_reason is None
+    instance = Instance.objects.get()
+    TASKS[STUDY_FACTS](str(instance.series.study))
+    bytes_of = house.path(instance.object_key).read_bytes()
+    house.set(tiers=TiersConfig(cold=TierConfig(folder=house.folder / "cold", recall=True)))
+    moved = f"{DAY}/00-00/moved.cold.dcm"
+    object_store().put(moved, bytes_of)
+    assert sweep_all() == Swept(unread=1)
+    assert not DeletedObject.objects.exists()
+    assert house.path(moved, "cold").exists()
+    house.path(moved, "cold").unlink()
+    # What took the place of what was received, of which facts tell that this database doesn't know.
+    object_store().put("derived/transcoded/2020/01/02/00-00/instead.dcm", bytes_of)
+    FactsDocument.objects.filter(kind=STUDY_FACTS).update(version=1)
+    sweep_all()
+    assert not DeletedObject.objects.filter(object_key__contains="instead").exists()
+    assert Rebuild.objects.filter(finished_at=None).exists()
+
+
+def test_a_finding_about_what_was_brought_back_is_settled(house: House) -> None:
+    [back] = house.due("00-00/a.dcm")
+    with out_of_reach(house.path(DAY) / "00-00"):
+        assert sweep_all().left == 1
+    assert Finding.objects.get().state == State.OPEN
+    DeletedObject.objects.all().delete()  # somebody has brought it back
+    house.due("00-01/b.dcm")
+    sweep_all()
+    assert Finding.objects.get().state == State.REPAIRED
+    assert house.path(back).exists()

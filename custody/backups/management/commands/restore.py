@@ -20,7 +20,7 @@ from audit.checkpoints import BadCheckpoint, parse
 from audit.record import AuditUnavailable
 from audit.sealer import folder
 from custody.backups import manifest
-from custody.backups.errors import BackupError
+from custody.backups.errors import BackupError, Unknown
 from custody.backups.files import key_file
 from custody.backups.keys import read
 from custody.backups.making import secret_key_id
@@ -57,6 +57,8 @@ class Command(BaseCommand):
             with console.status("reading the backup") as status:
                 check_room(target, found, config, wanted)
                 done = restore(target, found, where, config, _stores(config), wanted, status.update)
+        except Unknown as error:
+            raise CommandError(str(error)) from error
         except BackupError as error:
             raise CommandError(f"{error}\nNothing was restored.") from error
         said = StringIO()
