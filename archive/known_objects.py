@@ -25,6 +25,8 @@ def some_keys(place: str) -> Sequence[str]:
 
     Raises ``ObjectStoreUnavailable`` where the index can't be asked.
     """
+    # Objects are read ahead in threads of which nobody else closes the connection.
+    ours = connection.connection is None
     try:
         if Instance._meta.db_table not in connection.introspection.table_names():
             return ()
@@ -41,6 +43,9 @@ def some_keys(place: str) -> Sequence[str]:
         raise ObjectStoreUnavailable(
             "the index can't be asked whether this store is new, and it has no marker yet"
         ) from error
+    finally:
+        if ours:
+            connection.close()
 
 
 def _ends(rows: "QuerySet[Any]") -> list[str]:

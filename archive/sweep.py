@@ -48,8 +48,6 @@ COMMITMENT_RESULTS_KEPT = timedelta(days=90)
 LEFT_FOR = timedelta(days=1)
 _KEYS = 1000
 _ROWS = 200
-# What is, or may have become, the one object of an instance.
-_IMAGES: Final = ("instances/", "derived/transcoded/")
 Item = TypeVar("Item")
 # Inside the transaction of each step: ``rows`` are those of instances whose objects were removed for good, ``event`` is
 # what the trail gave for it.
@@ -70,7 +68,7 @@ HOLDERS: MutableMapping[str, Sequence[tuple[type[models.Model], str]]] = {
 # Each says whether the store may hold what the index has lost: then nothing is taken for an orphan, and nothing removed
 # that is due, because what was deleted may have come back since. Asked with a store, it is the second one that may.
 DOUBTS: list[Callable[[ObjectStore | None], bool]] = []
-# The same, asked of a stored instance that has no row, in the second store where one is given.
+# The same, asked of an object that has no row, in the second store where one is given.
 WITNESSES: list[Callable[[str, ObjectStore | None], bool]] = []
 
 
@@ -247,11 +245,11 @@ def _note_orphans(keys: list[str], place: Place, places: Places, swept: Swept, *
     known.update(DeletedObject.objects.filter(object_key__in=unknown).values_list("object_key", flat=True))
     orphans: list[str] = []
     for key in (key for key in unknown if key not in known):
-        lost = not dry_run and key.startswith(_IMAGES) and _may_be_lost(key, place, places, swept)
+        lost = not dry_run and _may_be_lost(key, place, places, swept)
         if lost and place.name == SECOND:
             swept.doubtful += 1
         elif lost:
-            log.error("images are in the object store that the index has lost: ./pacs rebuild --add-missing")
+            log.error("the object store has what the index has lost: ./pacs rebuild --add-missing")
             return False
         elif lost is False:
             orphans.append(key)
@@ -267,7 +265,7 @@ def _note_orphans(keys: list[str], place: Place, places: Places, swept: Swept, *
 
 
 def _may_be_lost(key: str, place: Place, places: Places, swept: Swept) -> bool | None:
-    """What the witnesses say of a stored instance without a row; None where it can't be read, and stays."""
+    """What the witnesses say of an object without a row; None where it can't be read, and stays."""
     try:
         return any(witness(key, place.store if place.name == SECOND else None) for witness in WITNESSES)
     except ObjectStoreError as error:

@@ -41,31 +41,38 @@ class Founding:
         self._root = root
         self._place = place
         self._marker = root / MARKER
-        # One of the archive's objects that was really there when the marker could not be written.
-        self._instead: str | None = None
+        # One of the archive's objects that was really there when the marker could not be written; it stands for it.
+        self._instead = ""
 
     def is_there(self) -> bool:
-        """Whether the marker is, or the object that stands for it where none can be written."""
-        return os.path.exists(self._marker) or (self._instead is not None and os.path.isfile(self._instead))
+        """Whether the marker is, or what stands for it."""
+        return os.path.exists(self._marker) or (bool(self._instead) and os.path.isfile(self._instead))
 
     def ensure(self) -> None:
         """Raise ObjectStoreUnavailable unless the marker is there, or may be written.
 
-        A store that is full, or only to be read, can still be read: with one of its objects it is known without.
+        A store that is full, or only to be read, is read all the same: one of its objects tells that it is there.
         """
-        if self.is_there():
+        if os.path.exists(self._marker):
             return
-        keys = known(self._place)
-        paths = (os.path.join(self._root, "objects", key) for key in keys)
-        self._instead = next(filter(os.path.isfile, paths), None)
-        if keys and self._instead is None:
-            raise ObjectStoreUnavailable(self.why())
+        found = self._instead if self.is_there() else self._known()
         try:
             self.write()
         except ObjectStoreError as error:
-            if self._instead is None:
+            if not found:
                 raise
-            log.warning("the %s store has no marker yet: %s", self._place, error)
+            if found != self._instead:
+                log.warning("the %s store has no marker yet: %s", self._place, error)
+            self._instead = found
+
+    def _known(self) -> str:
+        """The path of an object that the index knows and that is there; "" where it knows of none."""
+        keys = known(self._place)
+        paths = (os.path.join(self._root, "objects", key) for key in keys)
+        found = next(filter(os.path.isfile, paths), "")
+        if keys and not found:
+            raise ObjectStoreUnavailable(self.why())
+        return found
 
     def why(self) -> str:
         """What is wrong where the marker isn't there, and what to do."""

@@ -144,8 +144,8 @@ def _database(target: Target, manifest: Manifest, address: Address, done: Restor
         except (DatabaseError, InterfaceError) as away:
             if isinstance(error, Exception):
                 raise Unknown(
-                    f"{error}\nThe database can't be asked whether it came back ({type(away).__name__}), so all that was "
-                    "restored stays where it is. Once it can: ./pacs up (or ./pacs manage migrate) completes the "
+                    f"{error}\nThe database can't be asked whether it came back ({type(away).__name__}), so all that "
+                    "was restored stays where it is. Once it can: ./pacs up (or ./pacs manage migrate) completes the "
                     "restore, or says that it has to be begun again."
                 ) from error
             raise error from None

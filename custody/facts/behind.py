@@ -5,6 +5,7 @@ not be so any more: the sweep removes nothing.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from archive.errors import ArchiveUnavailable
 from archive.models import Instance
@@ -16,6 +17,8 @@ from custody.facts.reading import UNREAD, header
 from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 
 NEEDED = "needed"
+# What is, or may have become, the one object of an instance.
+_IMAGES: Final = ("instances/", "derived/transcoded/")
 
 
 def is_behind(second: ObjectStore | None = None) -> bool:
@@ -40,28 +43,52 @@ def say_needed() -> None:
 
 
 def may_be_known(key: str, second: ObjectStore | None = None) -> bool:
-    """Whether this object, which no row has, is of a study of which the store has facts unknown to this index: the
-    database came back as it was before, by whatever means.
+    """Whether this object, which no row has, is of a study of which the store has facts unknown to this index, or is
+    such facts: the database came back as it was before, by whatever means.
 
     What only a ``second`` store has may also be an image that the index and the first store have lost: that the index
     doesn't know the instance is enough. A rebuild would not find it there, and is not asked for. Raises
     ``ObjectStoreError``, also for what has to be recalled: nobody knows what it is.
     """
+    if key.startswith(documents.BEGINNINGS[STUDY_FACTS]):
+        news, instance = _is_news(key), True
+    elif key.startswith(_IMAGES):
+        news, instance = _is_of_news(key, second)
+    else:
+        return False
+    if second is not None:
+        return news or not instance
+    if news:
+        say_needed()
+    return news
+
+
+def _is_news(key: str) -> bool:
+    """Whether a document of a study is later than what this index knows, and says something."""
+    folder = key.rpartition("/")[0]
+    known = FactsDocument.objects.filter(folder=folder).values_list("version", flat=True).first()
+    try:
+        if documents.version_of(key) <= (known or 0):
+            return False
+        documents.read(key)
+    except (ValueError, documents.UnreadableFacts):
+        return False
+    return True
+
+
+def _is_of_news(key: str, second: ObjectStore | None) -> tuple[bool, bool]:
+    """Whether there are such facts of the study of an image, and whether the index knows the instance."""
     try:
         found = header(key, object_store().size(key))
     except ObjectRecalling:
         raise
     except UNREAD:
-        return False
+        return False, True
     study = found.study_instance_uid
     newest = documents.newest_version(documents.folder_of(STUDY_FACTS, study), second)
     known = FactsDocument.objects.filter(kind=STUDY_FACTS, subject=study).values_list("version", flat=True).first()
-    if second is not None:
-        return newest > (known or 0) or not Instance.objects.filter(sop_instance_uid=found.sop_instance_uid).exists()
-    if newest > (known or 0):
-        say_needed()
-        return True
-    return False
+    instance = second is None or Instance.objects.filter(sop_instance_uid=found.sop_instance_uid).exists()
+    return newest > (known or 0), instance
 
 
 def forget_missing() -> int:

@@ -41,6 +41,9 @@ def due() -> Due | None:
     if run.summary:
         left = ", ".join(run.summary.get("open", [])).replace("_", " ")
         why = f"the last rebuild ended and left something open: {left}"
+        if "kept_out" in run.summary.get("open", []):
+            hint = "once their documents are mended; or with --without-facts, and they are as their objects say"
+            return Due(why, run.started_at, "./pacs rebuild --resume", hint)
         return Due(why, run.started_at, _ADD, "once that is mended; or --accept, and it stays as it is")
     why = "a rebuild began and has not come to its end"
     return Due(why, run.started_at, "./pacs rebuild --resume", "unless it still runs")

@@ -40,7 +40,7 @@ def first_from_second(both: CopiedObjectStore, row: Row) -> bool:
         copying.copy_one(both, copying.Received(row.pk, key, row.size, row.sha256))
         switched = _switch(row, key, crcs.packed())
     except ObjectStoreError:
-        # From both: the sweep looks for orphans in the first store alone.
+        # What can't be taken away now is an orphan for the sweep.
         with suppress(ObjectStoreError):
             both.delete(key)
         raise

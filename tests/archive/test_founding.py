@@ -6,11 +6,13 @@ import errno
 import io
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client as Browser
 
 from archive import copying, known_objects
@@ -195,3 +197,14 @@ def test_a_store_that_takes_no_marker_is_read_all_the_same(
         house.mount()
     object_store().check()
     assert (house.store / MARKER).exists()
+
+
+def test_a_thread_that_asks_the_index_keeps_no_connection(house: House) -> None:
+    assert house.door.store([make_object()]).status_code == 200
+
+    def asked() -> tuple[int, bool]:
+        return len(known_objects.some_keys("hot")), connection.connection is None
+
+    with ThreadPoolExecutor(1) as threads:
+        count, closed = threads.submit(asked).result()
+    assert (count > 0, closed) == (True, True)

@@ -21,7 +21,11 @@ from archive.errors import ArchiveUnavailable
 from archive.models import DeletedObject, Instance
 from archive.object_store import object_store
 from archive.sweep import Swept, sweep_all, sweep_recent
+from archive.tasks import TASKS
+from custody.facts.models import FactsDocument, Rebuild
+from custody.facts.triggers import STUDY_FACTS
 from custody.integrity.models import Finding, State
+from pacs_project.config_tiers import TierConfig, TiersConfig
 from tests.append_only import flush_may_empty_the_trail
 from tests.archive.test_delete import store_all
 from tests.dicomweb.objects import make_object
@@ -222,6 +226,24 @@ def test_what_cannot_be_told_apart_from_the_only_copy_stays(house: House) -> Non
     sweep_all()
     assert not DeletedObject.objects.filter(object_key__contains="instead").exists()
     assert Rebuild.objects.filter(finished_at=None).exists()
+
+
+def test_facts_that_the_index_lost_are_no_orphans(house: House) -> None:
+    """A database of before: what was said of a study since then stands in the store alone."""
+    assert [each.failure_reason for each in store_all([make_object()])] == [None]
+    TASKS[STUDY_FACTS](str(Instance.objects.get().series.study))
+    known = FactsDocument.objects.get(kind=STUDY_FACTS)
+    later = f"{known.folder}/{known.version + 1}{str(known.object_key)[-len('-00000000.json.gz') :]}"
+    object_store().put(later, house.path(str(known.object_key)).read_bytes())
+    damaged = later.replace(str(known.version + 1), str(known.version + 2))
+    object_store().put(damaged, b"no document")
+    object_store().put(f"{known.folder}/stray.json.gz", b"nobody's")
+    sweep_all()
+    assert not DeletedObject.objects.filter(object_key=later).exists()
+    assert Rebuild.objects.filter(finished_at=None).exists()
+    Rebuild.objects.all().delete()
+    FactsDocument.objects.filter(pk=known.pk).update(version=known.version + 1)
+    assert sweep_all().noted == 3
 
 
 def test_a_finding_about_what_was_brought_back_is_settled(house: House) -> None:

@@ -26,6 +26,7 @@ from custody.backups import unsettled
 from custody.backups.afterwards import settle
 from custody.facts import documents
 from custody.facts.behind import is_behind
+from custody.facts.due import due
 from custody.facts.models import FactsDocument, Rebuild
 from custody.facts.rebuild import ADD_MISSING, EMPTY, RESUME, KeptOut, accept
 from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
@@ -298,6 +299,9 @@ def test_a_study_whose_facts_can_not_be_read_is_kept_out_until_they_can(
     assert sweep_all().noted == 0
     with pytest.raises(KeptOut, match="--without-facts"):
         accept()
+    told = due()
+    assert told is not None
+    assert ("--accept" in told.hint, told.command) == (False, "./pacs rebuild --resume")
     path.write_bytes(content)
     summary = rebuilt(RESUME)
     assert uids() == {whole, closed}
