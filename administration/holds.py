@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django import forms
 from django.contrib import messages
@@ -20,6 +20,7 @@ from access.roles import Permission
 from access.step_up import require_recent
 from administration.days import end_of
 from administration.door import looking, managing, show
+from administration.reach_form import ReachForm
 from administration.sentences import sentence
 from archive.models import LegalHold
 from custody.retention.holding import MOST_REASON, place, release
@@ -27,26 +28,10 @@ from custody.retention.holding import MOST_REASON, place, release
 LISTED: Final = 200
 
 
-class NewHold(forms.Form):
+class NewHold(ReachForm):
     """What the form for a new hold asks for. Field names are those of the page."""
 
-    reach = forms.ChoiceField(choices=[("study", "One study"), ("patient", "All studies of a patient")])
-    study = forms.RegexField(r"^[0-9.]{1,64}$", max_length=64, required=False)
-    patient_id = forms.CharField(max_length=64, required=False)
-    issuer = forms.CharField(max_length=64, required=False)
     reason = forms.CharField(max_length=MOST_REASON)
-    until = forms.DateField(required=False)
-
-    def clean(self) -> dict[str, Any]:
-        """What is to be held is named, and the last day isn't over."""
-        given: dict[str, Any] = super().clean() or {}
-        needed = {"study": "study", "patient": "patient_id"}.get(given.get("reach", ""))
-        if needed and not given.get(needed) and needed not in self.errors:
-            self.add_error(needed, "Say which one.")
-        until = given.get("until")
-        if until and end_of(until) <= timezone.now():
-            self.add_error("until", "This day is over.")
-        return given
 
 
 class Release(forms.Form):

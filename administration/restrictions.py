@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from access.grants import study_of
@@ -19,6 +18,7 @@ from access.restriction_models import Mark
 from access.step_up import require_recent
 from administration.days import end_of
 from administration.door import looking, managing, show
+from administration.reach_form import ReachForm
 from administration.sentences import sentence
 
 LISTED: Final = 200
@@ -32,27 +32,11 @@ MARK_WORDS: Final = (
 )
 
 
-class NewRestriction(forms.Form):
+class NewRestriction(ReachForm):
     """What the form for a new mark asks for. Field names are those of the page."""
 
     mark = forms.ChoiceField(choices=Mark.choices)
-    reach = forms.ChoiceField(choices=[("study", "One study"), ("patient", "All studies of a patient")])
-    study = forms.RegexField(r"^[0-9.]{1,64}$", max_length=64, required=False)
-    patient_id = forms.CharField(max_length=64, required=False)
-    issuer = forms.CharField(max_length=64, required=False)
     reason = forms.CharField(max_length=MOST_REASON)
-    until = forms.DateField(required=False)
-
-    def clean(self) -> dict[str, Any]:
-        """What is to be closed is named, and the last day isn't over."""
-        given: dict[str, Any] = super().clean() or {}
-        needed = {"study": "study", "patient": "patient_id"}.get(given.get("reach", ""))
-        if needed and not given.get(needed) and needed not in self.errors:
-            self.add_error(needed, "Say which one.")
-        until = given.get("until")
-        if until and end_of(until) <= timezone.now():
-            self.add_error("until", "This day is over.")
-        return given
 
 
 @dataclass(frozen=True, slots=True)
