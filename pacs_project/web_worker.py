@@ -24,7 +24,7 @@ from pacs_project.admission import Admission, ticket
 from pacs_project.client_socket import ClientSocket
 from pacs_project.refusals import refusal, status_of
 from pacs_project.request_head import HeadTooLarge, parse_head, without_expectation
-from pacs_project.web_answer import AnsweringWorker
+from pacs_project.web_balance import SharingWorker
 from pacs_project.web_connection import Connection
 
 # Seconds for a head and a body of at most SMALL_BODY together. Forms and token requests are such bodies.
@@ -47,7 +47,7 @@ NOTIFY_SECONDS, LOOK_SECONDS = 1.0, 0.05
 PIECE = 16 * 1024
 
 
-class WebWorker(AnsweringWorker):
+class WebWorker(SharingWorker):
     """See the module. Speaks HTTP/1 without TLS, which ends at a proxy."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -82,7 +82,7 @@ class WebWorker(AnsweringWorker):
         if self.nr_conns + SPARE_CONNECTIONS >= self.worker_connections:
             self._give_up_oldest()
         try:
-            accepted, address = listener.accept()
+            accepted, address = self.take(listener)
         except (BlockingIOError, ConnectionAbortedError):
             return
         except OSError as error:
