@@ -4,9 +4,10 @@ Django takes longer to write such a query than PostgreSQL to answer it. A shape 
 so is all that its SQL depends on: what is kept is never outdated, and of ``KEPT`` shapes at the most, each of
 ``KEPT_VALUES`` values at the most: that of a list of thousands of UIDs takes a megabyte, and one UID more is another.
 
-With values PostgreSQL plans anew, since a plan depends on how rare they are. The plan of a look-up by a key and of the
-list without conditions is the same whatever is asked for, and made once a connection (``audit.prepared``). These walk
-an index as far as there are answers, so that the time for a search is no limit that they need.
+With values PostgreSQL plans anew, since a plan depends on how rare they are. The plan of a look-up by a key, of the
+list without conditions and of the studies of a period is the same whatever is asked for, and made once a connection
+(``audit.prepared``). These walk an index as far as there are answers, so that the time for a search is no limit that
+they need.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -49,6 +50,8 @@ PLANS: Mapping[Level, tuple[type[Model], Mapping[Level, str], str]] = {
 # Look-ups of which each finds few rows, whatever the value, or has an index with its rows in the order of the list.
 _KEYS: Final = ("study_instance_uid", "series_instance_uid", "sop_instance_uid", "patient__patient_id")
 _ORDERED_KEYS: Final = frozenset({"accession_number"})
+# The list of studies is in this order, so that a period is a piece of its index.
+_PERIOD: Final = frozenset({"study_date__gt", "study_date__gte", "study_date__lte"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +202,25 @@ def _below(shape: Shape, at: Iterator[int]) -> Q:
 
 
 def _has_one_plan(shape: Shape) -> bool:
-    """Whether every condition, if there is any, names one value of a key, and the order is the default one.
+    """Whether every condition, if there is any, names one value of a key, or the only one a period of study dates; and
+    the order is the default one.
 
     Of a limited list the plan depends on how much its scope has.
     """
     if shape.order or shape.modalities is not None or (shape.pieces and not shape.parents and not shape.conditions):
         return False
-    return all(
-        connector == Q.AND and not negated and all(_is_key(*part) for part in parts)
-        for connector, negated, parts in shape.conditions
-    )
+    if shape.level == "study" and len(shape.conditions) == 1 and not shape.pieces:
+        return _all_of(shape.conditions[0], _is_key) or _all_of(shape.conditions[0], _is_of_a_period)
+    return all(_all_of(condition, _is_key) for condition in shape.conditions)
+
+
+def _all_of(condition: Outline, are: Callable[..., bool]) -> bool:
+    connector, negated, parts = condition
+    return connector == Q.AND and not negated and all(are(*part) for part in parts)
+
+
+def _is_of_a_period(look_up: Any, number: Any, *more: Any) -> bool:
+    return not more and look_up in _PERIOD
 
 
 def _is_key(look_up: Any, number: Any, *more: Any) -> bool:

@@ -5,23 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
-from typing import Protocol, runtime_checkable
+from typing import Any
 
 from archive.object_store.port import ObjectStore
 
 
-@runtime_checkable
-class ReadsParts(Protocol):
-    """A store that can do so itself."""
-
-    def read_parts(self, key: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
-        """Ranges of these lengths, one behind the other from `offset`. ObjectMissing, ObjectDamaged."""
-
-
 def read_parts(store: ObjectStore, key: str, offset: int, lengths: Sequence[int]) -> list[bytes]:
-    """The same of any store; in one request."""
-    if isinstance(store, ReadsParts):
-        return store.read_parts(key, offset, lengths)
+    """Ranges of these lengths, one behind the other from `offset`, in one request; stores that can do so do it
+    themselves. ObjectMissing, ObjectDamaged."""
+    own: Any = getattr(store, "read_parts", None)
+    if own is not None:
+        found: list[bytes] = own(key, offset, lengths)
+        return found
     data = store.read_range(key, offset, sum(lengths))
     return cut(data, lengths)
 

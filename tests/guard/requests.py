@@ -145,6 +145,7 @@ def asks(site: Site) -> Mapping[str, Callable[[], object]]:
         "search by Patient ID": get(patient, _JSON),
         "search by Patient ID, by a session": get(patient, _JSON, browser=True),
         "study list": get(listed, _JSON),
+        "studies of a period": get("studies?StudyDate=20240101-20240131", _JSON),
         "series of a study": get(f"studies/{study}/series", _JSON),
         "instances of a series": get(f"{series}/instances", _JSON),
         "metadata of a series": get(f"{series}/metadata", _JSON, Accept_Encoding="gzip"),

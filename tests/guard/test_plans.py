@@ -35,6 +35,7 @@ _END: Final = ("SET auto_explain.log_min_duration = -1", "RESET client_min_messa
 EXPECTED: Final = {
     "frame, by a token": {"archive_instance_sop_instance_uid_key"},
     "search by Patient ID": {"patient_id_down"},
+    "studies of a period": {"study_list"},
     "series of a study": {"series_order"},
 }
 
