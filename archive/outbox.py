@@ -8,6 +8,7 @@ death, and a task that takes its worker with it dies after as many attempts as o
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from django.db import connection
@@ -35,7 +36,13 @@ OBJECT_DAMAGED = "object_damaged"
 SCRUB = "scrub"
 COPY_SERIES = "copy_series"
 
-# What the task that runs an entry is called.
+# Kinds whose tasks are done in a moment, so that several of them go in one message; rooms above add theirs.
+QUICK: set[str] = {SERIES_METADATA, RECONCILE}
+MOST_TOGETHER = 10
+# As long as there are no more of them each goes alone, so that all workers have some.
+FEW = 8
+
+# What the task that runs entries is called.
 RUN_OUTBOX_ENTRY = "archive.run_outbox_entry"
 ATTEMPTS = 5
 # What rooms above wish for now and then, asked by the relay when it wishes for a sweep.
@@ -66,7 +73,7 @@ _DUE = """
         not_before = statement_timestamp() + LEAST(%(longest)s * interval '1 second',
             GREATEST(%(resend)s * interval '1 second', statement_timestamp() - created_at))
     FROM due WHERE entry.id = due.id
-    RETURNING entry.id, entry.dead
+    RETURNING entry.id, entry.dead, entry.kind
 """
 _NOT_SENT = """
     UPDATE archive_outboxentry SET not_before = statement_timestamp() + interval '1 second' WHERE id IN (
@@ -144,22 +151,32 @@ def mind_the_clock() -> None:
     _execute(_CLOCK_WENT_BACK, {"longest": LONGEST_RESEND_SECONDS})
 
 
-def relay_once(send: Callable[[int], None], limit: int = 100) -> int:
-    """Hand due entries to the workers; returns how many were due. Whatever ``send`` raises goes through.
+def relay_once(send: Callable[[Sequence[int]], None], limit: int = 100) -> int:
+    """Hand due entries to the workers, several quick ones together; returns how many were due. Whatever ``send``
+    raises goes through.
 
     An entry is sent again when its task isn't done in time. One whose every attempt ended without a word (each time
     the worker died over it) is dead, kept for a person to see.
     """
     numbers = {"limit": limit, "attempts": ATTEMPTS, "resend": RESEND_SECONDS, "longest": LONGEST_RESEND_SECONDS}
     due = _execute(_DUE, numbers)
-    entries = [entry for entry, dead in due if not dead]
-    for position, entry in enumerate(entries):
+    messages = _messages([(entry, kind) for entry, dead, kind in due if not dead])
+    for position, message in enumerate(messages):
         try:
-            send(entry)
+            send(message)
         except BaseException:
-            _execute(_NOT_SENT, [entries[position:]])
+            _execute(_NOT_SENT, [list(chain.from_iterable(messages[position:]))])
             raise
     return len(due)
+
+
+def _messages(entries: Sequence[tuple[int, str]]) -> list[Sequence[int]]:
+    """Which entries go together: a message costs the broker, the relay and the worker more than a quick task takes."""
+    quick = [entry for entry, kind in entries if kind in QUICK]
+    size = min(MOST_TOGETHER, -(-len(quick) // FEW)) or 1
+    return [(entry,) for entry, kind in entries if kind not in QUICK] + [
+        quick[at : at + size] for at in range(0, len(quick), size)
+    ]
 
 
 def run(entry_id: int, tasks: Mapping[str, Callable[[str], None]]) -> None:

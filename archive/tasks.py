@@ -1,4 +1,4 @@
-"""What the workers do: one Celery task that runs one outbox entry, and the table of task kinds.
+"""What the workers do: one Celery task that runs entries of the outbox, and the table of task kinds.
 
 Rooms above add their own kinds when they are made ready.
 """
@@ -38,6 +38,8 @@ TASKS: dict[str, Callable[[str], None]] = {
 @shared_task(  # type: ignore[untyped-decorator, unused-ignore]
     name=outbox.RUN_OUTBOX_ENTRY, acks_late=False, reject_on_worker_lost=False
 )
-def run_outbox_entry(entry_id: int) -> None:
-    """Run the task of one outbox entry (idempotent)."""
-    outbox.run(entry_id, TASKS)
+def run_outbox_entry(*entry_ids: int) -> None:
+    """Run the tasks of entries, one after the other (idempotent). Where even a failure can't be written down, those
+    behind it are sent again later."""
+    for entry_id in entry_ids:
+        outbox.run(entry_id, TASKS)

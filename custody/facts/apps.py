@@ -19,6 +19,7 @@ class FactsConfig(AppConfig):
         tasks.TASKS[triggers.PATIENT_FACTS] = writing.write_patient
         tasks.TASKS[triggers.ARCHIVE_FACTS] = writing.write_archive
         tasks.TASKS[writing.WALK] = writing.walk
+        outbox.QUICK |= {triggers.STUDY_FACTS, triggers.PATIENT_FACTS}
         sweep.HOLDERS[documents.BEGINNING] = [(FactsDocument, "object_key"), (FactsDocument, "pending")]
         sweep.DOUBTS.append(behind.is_behind)
         sweep.WITNESSES.append(behind.may_be_known)

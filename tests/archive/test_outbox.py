@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from django.db import connection
 
 from archive.errors import ArchiveUnavailable
 from archive.models import OutboxEntry
-from archive.outbox import ATTEMPTS, Wish, relay_once, run, wish
+from archive.outbox import ATTEMPTS, FEW, RECONCILE, Wish, relay_once, run, wish
 
 pytestmark = pytest.mark.django_db
 
@@ -22,7 +22,7 @@ def later() -> None:
 
 def due() -> list[int]:
     sent: list[int] = []
-    relay_once(sent.append)
+    relay_once(sent.extend)
     return sent
 
 
@@ -50,6 +50,39 @@ def test_a_wish_is_sent_when_it_is_due_and_gone_when_it_is_done() -> None:
     assert due() == [entry().pk]
 
 
+def test_many_quick_entries_go_together_and_long_ones_alone() -> None:
+    wish([Wish("long", str(n)) for n in range(3)] + [Wish(RECONCILE, str(n)) for n in range(20)])
+    sent: list[Sequence[int]] = []
+    assert relay_once(sent.append) == 23
+    kinds = dict(OutboxEntry.objects.values_list("pk", "kind"))
+    told = sorted((sorted({kinds[number] for number in message}), len(message)) for message in sent)
+    assert told == [(["long"], 1)] * 3 + [([RECONCILE], 2)] + [([RECONCILE], 3)] * 6
+    assert sorted(number for message in sent for number in message) == sorted(kinds)
+
+
+def test_a_few_quick_entries_go_alone() -> None:
+    wish(Wish(RECONCILE, str(n)) for n in range(FEW))
+    sent: list[Sequence[int]] = []
+    relay_once(sent.append)
+    assert [len(message) for message in sent] == [1] * FEW
+
+
+def test_what_was_not_sent_is_due_again_in_whole_messages() -> None:
+    wish(Wish(RECONCILE, str(n)) for n in range(20))
+    sent: list[Sequence[int]] = []
+
+    def refuse_the_third(message: Sequence[int]) -> None:
+        if len(sent) == 2:
+            raise ConnectionError
+        sent.append(message)
+
+    with pytest.raises(ConnectionError):
+        relay_once(refuse_the_third)
+    soon = OutboxEntry.objects.extra(where=["not_before < statement_timestamp() + interval '2 seconds'"])
+    assert soon.count() == 20 - sum(map(len, sent))
+    assert not soon.filter(pk__in=[number for message in sent for number in message]).exists()
+
+
 def test_a_wish_made_while_its_task_runs_is_not_lost() -> None:
     wish([Wish("a", "1")])
     [number] = due()
@@ -61,7 +94,7 @@ def test_a_wish_made_while_its_task_runs_is_not_lost() -> None:
 def test_a_broker_that_refuses_brings_nobody_nearer_to_death() -> None:
     wish([Wish("a", str(n)) for n in range(3)])
 
-    def refuse(number: int) -> None:
+    def refuse(numbers: Sequence[int]) -> None:
         raise ConnectionError
 
     for _ in range(3 * ATTEMPTS):

@@ -8,6 +8,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -94,10 +95,10 @@ def relay(pause: float) -> float:
     return min(LONGEST_PAUSE, longer)
 
 
-def send_to_worker(entry_id: int) -> None:
-    """Give one entry to a worker; raises at once when the broker can't be reached."""
+def send_to_worker(entry_ids: Sequence[int]) -> None:
+    """Give entries to a worker; raises at once when the broker can't be reached."""
     # By its name: what the tasks need (codecs above all) takes 30 MB, and here nobody runs them.
-    current_app.send_task(RUN_OUTBOX_ENTRY, (entry_id,), retry=False)
+    current_app.send_task(RUN_OUTBOX_ENTRY, tuple(entry_ids), retry=False)
 
 
 def clear_abandoned() -> None:
