@@ -34,19 +34,22 @@ _KEY_NAMES = ", ".join(_KEY)
 # does that, and PostgreSQL takes the locks of tables before it looks at what is in them. Patients are held first, so
 # that no merge overtakes what is stored under them: it waits, or is waited for. One row at least, with nulls where
 # there is no study or series. `stale` tells that a study changed while its lock was waited for, and its patient may
-# have: what stands beside the study is then as it was before.
+# have: what stands beside the study is then as it was before. Parameters stand in queries of their own: of few values
+# PostgreSQL would expect few rows, and plan anew each time.
 PARENTS = PreparedSql(f"""
     WITH patient AS MATERIALIZED (
         SELECT *, xmin AS seen FROM archive_patient WHERE id = ANY(ARRAY(
             SELECT unnest(ARRAY[id, merged_into_id]) FROM archive_patient
-            WHERE ({_KEY_NAMES}) IN (SELECT * FROM unnest(%s::text[], %s::text[], %s::text[]))
+            WHERE ({_KEY_NAMES}) IN (
+                SELECT * FROM unnest((SELECT %s::text[]), (SELECT %s::text[]), (SELECT %s::text[])))
         )) ORDER BY {_KEY_NAMES} FOR KEY SHARE
     ), study AS MATERIALIZED (
         SELECT *, xmin AS seen FROM archive_study
-        WHERE study_instance_uid = ANY(%s) AND (SELECT count(*) FROM patient) >= 0
+        WHERE study_instance_uid = ANY((SELECT %s)::text[]) AND (SELECT count(*) FROM patient) >= 0
         ORDER BY study_instance_uid FOR UPDATE
     ), series AS MATERIALIZED (
-        SELECT e.* FROM archive_series e JOIN study s ON s.id = e.study_id WHERE e.series_instance_uid = ANY(%s)
+        SELECT e.* FROM archive_series e JOIN study s ON s.id = e.study_id
+        WHERE e.series_instance_uid = ANY((SELECT %s)::text[])
         ORDER BY e.study_id, e.series_instance_uid FOR UPDATE OF e
     )
     SELECT tags.declared, tags.persons, tags.stale, s.id, s.patient_id, s.number_of_study_related_series,

@@ -31,7 +31,7 @@ _LOCK = PreparedSql(
 _NAMED = PreparedRows(
     Patient,
     "WHERE id IN (SELECT unnest(ARRAY[id, merged_into_id]) FROM archive_patient WHERE unidentified_study_uid = '' AND "
-    "(patient_id, issuer_of_patient_id) IN (SELECT * FROM unnest(%s::text[], %s::text[]))) "
+    "(patient_id, issuer_of_patient_id) IN (SELECT * FROM unnest((SELECT %s::text[]), (SELECT %s::text[])))) "
     "ORDER BY patient_id, issuer_of_patient_id, unidentified_study_uid FOR UPDATE",
 )
 _BY_PK = PreparedRows(

@@ -55,6 +55,7 @@ _BESIDE_BYTES = 32 << 20
 _MOST_REFUSALS = 4096
 
 
+# The array is read within: by a parameter itself PostgreSQL expects few rows of few UIDs, and plans it anew each time.
 _KNOWN = PreparedSql("""
     SELECT i.sop_instance_uid, s.study_instance_uid, ARRAY(
         WITH RECURSIVE same (sha256) AS (
@@ -63,7 +64,7 @@ _KNOWN = PreparedSql("""
             WHERE d.sop_instance_uid = i.sop_instance_uid)
         SELECT sha256 FROM same)
     FROM archive_instance i JOIN archive_series e ON e.id = i.series_id JOIN archive_study s ON s.id = e.study_id
-    WHERE i.sop_instance_uid = ANY(%s)
+    WHERE i.sop_instance_uid = ANY(ARRAY(SELECT unnest(%s::text[])))
 """)
 
 

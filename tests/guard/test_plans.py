@@ -102,3 +102,25 @@ def test_no_request_reads_a_table_from_end_to_end() -> None:
     finally:
         _run(("RESET enable_seqscan",))
     assert not wrong
+
+
+def test_what_is_prepared_is_not_planned_anew_for_each_request() -> None:
+    """PostgreSQL plans a prepared statement five times for its values, and then only while that looks cheaper."""
+    scale.load(STUDIES // 10, instances_a_series=1)
+    site = Site.made()
+    _run(("VACUUM ANALYZE", "DISCARD PLANS"))
+    anew: dict[str, list[str]] = {}
+    for name, ask in asks(site).items():
+        for _ in range(2 * _WARM):
+            ask()
+        before = _planned()
+        ask()
+        anew |= {name: texts} if (texts := [text for text, own in _planned().items() if own > before[text]]) else {}
+    assert not anew, "\n".join(f"{name}: {text[:200]}" for name, texts in anew.items() for text in texts)
+
+
+def _planned() -> dict[str, int]:
+    """How often each statement that this connection knows was planned for its values."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement, custom_plans FROM pg_prepared_statements")
+        return dict(cursor.fetchall())
