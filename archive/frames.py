@@ -1,7 +1,7 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
 
@@ -24,11 +24,14 @@ from dicom.errors import CannotDecode
 from dicom.frames import FrameRange, FrameTable
 from dicom.instance import ParsedInstance
 from dicom.limits import in_force
+from dicom.memory_source import MemorySource
 from dicom.part10 import ByteSource
 from dicom.picture_header import WANTED, Wanted, read_picture_header
 from dicom.pixels import PixelDescription
 from dicom.transfer_syntaxes import EXPLICIT_VR_LITTLE_ENDIAN, TransferSyntax
 
+# An object of one frame and no more than this is read at once, header and frame.
+_SMALL = 4 << 20
 # Fragments of a frame that lie this close together are read at once.
 _SPAN = 16 << 20
 _PIECE = 1 << 20
@@ -46,12 +49,14 @@ class Frames:
     """The frames of one instance, numbered from 1.
 
     ``inflated`` is set where ranges refer to an inflated data set; its temporary file goes with the last reference.
+    ``whole`` is the object, where it has been read.
     """
 
     instance: Located
     pixels: PixelDescription
     table: FrameTable
     inflated: ByteSource | None
+    whole: MemorySource | None = field(default=None, kw_only=True)
 
     @property
     def count(self) -> int:
@@ -73,6 +78,21 @@ class Frames:
     def decodable(self) -> bool:
         """Whether there is a decoder for the stored transfer syntax: for video there is none."""
         return CODECS[self.instance.transfer_syntax.uid].decode is not None
+
+    @property
+    def source(self) -> ByteSource:
+        """The object."""
+        return self.whole or self.instance.source
+
+    def in_memory(self) -> "Frames":
+        """The same with the object read, if that is one frame and not large; else as they are.
+
+        For who reads header and frame anyway. Raises ``ArchiveUnavailable``.
+        """
+        size = self.instance.object_size
+        if self.count > 1 or size > _SMALL or self.inflated is not None:
+            return self
+        return replace(self, whole=MemorySource(read_range(self.instance.source, 0, size)))
 
     def open(self, number: int, transfer_syntax: TransferSyntax) -> Payload:
         """Frame ``number`` in ``transfer_syntax``: as it lies in the object, decoded to Explicit VR LE, or coded anew.
@@ -231,6 +251,8 @@ class Frames:
         return chain(first, chain.from_iterable(rest))
 
     def _read(self, offset: int, length: int) -> bytes:
+        if self.whole is not None:
+            return self.whole.read_at(offset, length)
         return read_range(self.instance.source, offset, length)
 
     def _swapped_pairs(self) -> bool:
@@ -245,7 +267,7 @@ class Frames:
         (frame,) = self._ranges(number)
         begin, end = frame.offset - base, frame.offset - base + frame.length
         first, last = begin - begin % 2, end + end % 2
-        data = little_endian(read_range(self.instance.source, base + first, last - first), "OW")
+        data = little_endian(self._read(base + first, last - first), "OW")
         return self.table.extract_frame(data[begin - first : end - first], number)
 
     def _native(self, number: int) -> bytes:

@@ -62,6 +62,8 @@ class Transcoded:
 _Making = Callable[[range], Iterator[bytes]]
 # The object; if it is wanted whole, all frames are made first, so that none can be missing later.
 _Finish = Callable[[bool], Transcoded]
+# What comes before the first frame and behind the last, that frame, and all of them
+_FirstMade = tuple[Rewritten, bytes, Frames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ def given_object(instance: Located) -> Payload:
     """
     if instance.correction is None:
         return stored_object(instance.source, 0, instance.object_size)
-    given = _begun(instance, given_syntax(instance), _when_asked)(False).payload
+    given = _begun(instance, given_syntax(instance))(False).payload
     if given is None:
         raise NotRenderable("the length of the object is not known")
     return given
@@ -121,7 +123,7 @@ def transcode(instance: Located, target: TransferSyntax) -> Transcoded:
 
     Raises ``NotRenderable`` with the reason where that can't be, ``ArchiveUnavailable``.
     """
-    return _begun(instance, target, _when_asked)(False)
+    return _begun(instance, target)(False)
 
 
 def transcode_each(instances: Sequence[Located], target: TransferSyntax) -> Iterator[tuple[Located, Transcoded | None]]:
@@ -146,7 +148,7 @@ def _begun_or_none(instance: Located, target: TransferSyntax, tables: Tables) ->
     if target == instance.transfer_syntax:
         return None
     try:
-        return _begun(instance, target, _by_another_thread, tables)
+        return _begun(instance, target, tables, ahead=True)
     except NotRenderable:
         return None
 
@@ -158,21 +160,8 @@ def _finished(instance: Located, finish: _Finish | None) -> tuple[Located, Trans
         return instance, None
 
 
-def _when_asked(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    return make
-
-
-def _by_another_thread(make: Callable[[], bytes]) -> Callable[[], bytes]:
-    return begin(make).result
-
-
-def _begun(
-    instance: Located,
-    target: TransferSyntax,
-    start: Callable[[Callable[[], bytes]], Callable[[], bytes]],
-    tables: Tables | None = None,
-) -> _Finish:
-    """Everything but the frames, of which ``start`` has the first made; what is returned waits for it."""
+def _begun(instance: Located, target: TransferSyntax, tables: Tables | None = None, *, ahead: bool = False) -> _Finish:
+    """All that asks the database; data set and first frame are made by what is returned, or ``ahead`` of it."""
     corrections = changes_of(instance)
     if ready := held_instance(instance, target):
         instance = ready
@@ -184,18 +173,18 @@ def _begun(
     stored, pixels = instance.transfer_syntax, instance.pixels
     if pixels is None or target == stored or not (stored.encapsulated or target.encapsulated):
         data_set = inflated(instance.source) if stored.deflated else None
-        written = _rewrite(instance, data_set, target, corrections, cut_pixels=False)
+        written = _rewrite(instance, instance.source, data_set, target, corrections, cut_pixels=False)
         return lambda whole: _measured([_layout(written.before), _layout(written.after)])
     try:
         frames = frames_of(instance, tables)
     except NotFound as error:
         raise NotRenderable("the pixel data have no frames that could be decoded") from error
-    first = start(partial(frames.transcoded, 1, target))
-    changes = _changes(frames, pixels, target) | corrections
-    written = _rewrite(instance, frames.inflated, target, changes, cut_pixels=True)
+    make = partial(_first_made, frames, target, _changes(frames, pixels, target) | corrections)
+    first_made = begin(make).result if ahead else make
 
     def finish(whole: bool) -> Transcoded:
-        made = _kept(first(), frames, target) if whole and frames.count > 1 else _later(first(), frames, target)
+        written, first, source = first_made()
+        made = (_kept if whole and frames.count > 1 else _later)(first, source, target)
         if target.encapsulated:
             written.before.start_sequence(_TAGS[pixels.keyword], "OB")
             written.before.start_item(0)
@@ -203,6 +192,12 @@ def _begun(
         return _native(written, made, frames.count, pixels)
 
     return finish
+
+
+def _first_made(frames: Frames, target: TransferSyntax, changes: Mapping[int, Change]) -> _FirstMade:
+    frames = frames.in_memory()
+    written = _rewrite(frames.instance, frames.source, frames.inflated, target, changes, cut_pixels=True)
+    return written, frames.transcoded(1, target), frames
 
 
 def _later(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:
@@ -245,6 +240,7 @@ def _native(written: Rewritten, made: _Making, count: int, pixels: PixelDescript
 
 def _rewrite(
     instance: Located,
+    source: ByteSource,
     data_set: ByteSource | None,
     target: TransferSyntax,
     changes: Mapping[int, Change],
@@ -254,7 +250,7 @@ def _rewrite(
     bits = instance.pixels.bits_allocated if instance.pixels is not None else 16
     try:
         return rewrite(
-            instance.source,
+            source,
             data_set,
             instance.transfer_syntax,
             target.uid,

@@ -34,8 +34,9 @@ class Codec:
     """One transfer syntax. `decode` and `encode` are `None` where nothing does it.
 
     `decode_ybr` leaves JPEG's YBR as it is coded. `cells` are the Bits Allocated that `encode` takes; it is
-    `trusted` if other threads run while it works, and it was never seen to write where it may not. `reader` and
-    `writer` name the library, `note` what else there is to know.
+    `trusted` if other threads run while it works, and it was never seen to write where it may not, and codes the
+    `whole_cell` if it asks for no smaller precision. `reader` and `writer` name the library, `note` what else there is
+    to know.
     """
 
     transfer_syntax: TransferSyntax
@@ -46,6 +47,7 @@ class Codec:
     decode_ybr: Decoder | None = None
     cells: tuple[int, ...] = _CELLS
     trusted: bool = True
+    whole_cell: bool = False
     note: str = ""
 
     @property
@@ -76,7 +78,15 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
             Codec(ts.EXPLICIT_VR_BIG_ENDIAN, decoders.native_big_endian, note="retired"),
             Codec(ts.ENCAPSULATED_UNCOMPRESSED, decoders.native),
             Codec(ts.DEFLATED_IMAGE_FRAME, decoders.deflated, reader="zlib"),
-            Codec(ts.RLE_LOSSLESS, decoders.rle, encoders.rle, "imagecodecs", "imagecodecs", cells=_RLE_CELLS),
+            Codec(
+                ts.RLE_LOSSLESS,
+                decoders.rle,
+                encoders.rle,
+                "imagecodecs",
+                "imagecodecs",
+                cells=_RLE_CELLS,
+                whole_cell=True,
+            ),
             _jpeg(ts.JPEG_BASELINE, note="written only as a rendered picture"),
             _jpeg(ts.JPEG_EXTENDED, note="8 and 12 bits"),
             _jpeg(ts.JPEG_EXTENDED_35, note="retired"),
@@ -84,7 +94,7 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
             _jpeg(ts.JPEG_FULL_PROGRESSION, note="retired"),
             _jpeg(ts.JPEG_LOSSLESS),
             _jpeg(ts.JPEG_LOSSLESS_SV1, encoders.jpeg_lossless),
-            Codec(ts.JPEG_LS_LOSSLESS, decoders.jpeg_ls, encoders.jpeg_ls, "CharLS", "CharLS"),
+            Codec(ts.JPEG_LS_LOSSLESS, decoders.jpeg_ls, encoders.jpeg_ls, "CharLS", "CharLS", whole_cell=True),
             Codec(ts.JPEG_LS_NEAR_LOSSLESS, decoders.jpeg_ls, reader="CharLS", note="never written: it loses"),
             Codec(
                 ts.JPEG_2000_LOSSLESS,
@@ -108,13 +118,21 @@ CODECS: Mapping[str, Codec] = MappingProxyType(
             ),
             Codec(ts.JPEG_XL_JPEG_RECOMPRESSION, decoders.jpeg_xl, reader=_LIBJXL),
             Codec(ts.JPEG_XL, decoders.jpeg_xl, reader=_LIBJXL),
-            Codec(ts.HTJ2K_LOSSLESS, decoders.jpeg_2000, encoders.high_throughput, _OPENJPEG, _OPENJPH),
+            Codec(
+                ts.HTJ2K_LOSSLESS,
+                decoders.jpeg_2000,
+                encoders.high_throughput,
+                _OPENJPEG,
+                _OPENJPH,
+                whole_cell=True,
+            ),
             Codec(
                 ts.HTJ2K_LOSSLESS_RPCL,
                 decoders.jpeg_2000,
                 encoders.high_throughput_rpcl,
                 _OPENJPEG,
                 _OPENJPH,
+                whole_cell=True,
                 note="TLM, a tile-part for each resolution, down to 64 samples (PS3.5 10.18)",
             ),
             Codec(ts.HTJ2K, decoders.jpeg_2000, reader=_OPENJPEG),
@@ -186,9 +204,10 @@ def encode_frame(frame: DecodedFrame, transfer_syntax_uid: str, pixels: PixelDes
     """One frame as a bare codestream, of even length (PS3.5 A.4). Raises `CannotDecode`."""
     if reason := cannot_encode(transfer_syntax_uid, pixels):
         raise CannotDecode(reason)
-    encode, array = CODECS[transfer_syntax_uid].encode, numpy.ascontiguousarray(frame.array)
+    codec, array = CODECS[transfer_syntax_uid], numpy.ascontiguousarray(frame.array)
     try:
-        codestream = encode(array, _precision(array, pixels.bits_stored)) if encode else b""
+        precision = array.dtype.itemsize * 8 if codec.whole_cell else _precision(array, pixels.bits_stored)
+        codestream = codec.encode(array, precision) if codec.encode else b""
     except Exception as failure:  # codecs raise their own kinds
         name = ts.BY_UID[transfer_syntax_uid].name
         raise CannotDecode(
@@ -202,9 +221,10 @@ def _precision(array: Samples, bits_stored: int) -> int:
     width = array.dtype.itemsize * 8
     if not 2 <= bits_stored < width:
         return width
-    signed = array.dtype.kind == "i"
-    low, high = (-(1 << bits_stored - 1), (1 << bits_stored - 1) - 1) if signed else (0, (1 << bits_stored) - 1)
-    return bits_stored if low <= int(array.min()) and int(array.max()) <= high else width
+    if array.dtype.kind == "u":
+        return bits_stored if int(array.max()) < 1 << bits_stored else width
+    edge = 1 << bits_stored - 1
+    return bits_stored if -edge <= int(array.min()) and int(array.max()) < edge else width
 
 
 def _check_description(pixels: PixelDescription) -> None:
