@@ -21,7 +21,7 @@ from isal import igzip, isal_zlib
 from archive.corrections import OF_STUDY, as_stored, corrected_text, correction_in
 from archive.errors import ArchiveDamaged, ArchiveUnavailable, NotFound
 from archive.located import LocatedDocument, LocatedSeries
-from archive.models import Instance, MetadataFragment, Series, SeriesDocument
+from archive.models import Instance, Series, SeriesDocument
 from archive.object_store import new_key, object_store
 from archive.object_store.errors import ObjectDamaged, ObjectMissing, ObjectStoreError
 from archive.payload import StoredSource
@@ -48,6 +48,17 @@ _IN_ORDER = PreparedSql(
     "SELECT id, patient_mismatch FROM archive_instance WHERE series_id = %s AND id = ANY(%s::bigint[])"
     " ORDER BY instance_number, id"
 )
+_HELD = PreparedSql("SELECT 1 FROM archive_series WHERE id = %s FOR UPDATE")
+_FIRST = PreparedSql(
+    "INSERT INTO archive_seriesdocument"
+    " (version, instance_ids, object_key, object_size, root, etag, corrected, series_id)"
+    " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (series_id) DO NOTHING"
+)
+_IN_PLACE = PreparedSql(
+    "UPDATE archive_seriesdocument SET version = %s, instance_ids = %s, object_key = %s, object_size = %s, root = %s,"
+    " etag = %s, corrected = %s WHERE series_id = %s AND object_key = %s"
+)
+_MERGED = PreparedSql("DELETE FROM archive_metadatafragment WHERE id = ANY(%s::bigint[])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +70,7 @@ class Document:
 
     def text(self) -> bytes:
         """The JSON itself."""
-        # What a gzip member ends with is its size (RFC 1952 2.3.1): with it the text grows only once.
-        size = int.from_bytes(self.gzipped[-4:], "little")
-        return bytes(isal_zlib.decompress(self.gzipped, 31, max(1, size)))
+        return _unpacked(self.gzipped)
 
 
 def prepare(subject: str) -> None:
@@ -102,7 +111,7 @@ def series_document(series: Series | LocatedSeries, root: str) -> Document:
             raise ArchiveUnavailable("the metadata can't be read now") from error
         if row.root == root:
             return Document(stored, row.etag)
-        text = _moved(igzip.decompress(stored), row.root, root)
+        text = _moved(_unpacked(stored), row.root, root)
         return Document(igzip.compress(text, 1), _tag(row, root))
     raise ArchiveUnavailable("the metadata is changing too fast to be read")
 
@@ -151,6 +160,13 @@ def instance_values(series: LocatedSeries, sop_instance_uid: str) -> Mapping[str
 def public_dicomweb_root() -> str:
     """The DICOMweb root that stored documents carry."""
     return f"{settings.PACS.public_root}/dicom-web"
+
+
+def _unpacked(gzipped: bytes) -> bytes:
+    """The text of one gzip member."""
+    # What it ends with is its size (RFC 1952 2.3.1): with it the text grows only once.
+    size = int.from_bytes(gzipped[-4:], "little")
+    return bytes(isal_zlib.decompress(gzipped, 31, max(1, size)))
 
 
 def _moved(text: bytes, old: str, new: str) -> bytes:
@@ -209,7 +225,7 @@ def _lines_of(row: SeriesDocument | None) -> Iterator[tuple[int, bytes]]:
     if row is None or not row.instance_ids:
         return
     try:
-        text = igzip.decompress(_stored(row))
+        text = _unpacked(_stored(row))
     except ObjectMissing:
         if not SeriesDocument.objects.filter(series=row.series_id, object_key=row.object_key).exists():
             raise
@@ -245,7 +261,7 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
     try:
         lines = dict(_lines_of(old))
         for _, of_lines, packed in fragments:
-            lines.update(zip(of_lines, igzip.decompress(packed).split(b"\n"), strict=True))
+            lines.update(zip(of_lines, _unpacked(packed).split(b"\n"), strict=True))
         in_order = _IN_ORDER.rows([series, list(lines)])
         ids = [pk for pk, _ in in_order]
         root = public_dicomweb_root()
@@ -269,14 +285,14 @@ def _build(series: int, old: SeriesDocument | None) -> SeriesDocument | None:
         corrected=correction.moment if correction else "",
     )
     with transaction.atomic():
-        Series.objects.select_for_update().only("pk").get(pk=series)
-        present = SeriesDocument.objects.filter(series=series).values_list("object_key", flat=True).first()
-        won = present == (old.object_key if old else None)
+        if _HELD.row([series]) is None:
+            raise Series.DoesNotExist
+        values = (version, ids, key, row.object_size, root, row.etag, row.corrected, series)
+        won = bool(_IN_PLACE.run((*values, old.object_key)) if old else _FIRST.run(values))
         if won:
-            row.save(force_insert=present is None, force_update=present is not None)
             if old is not None and old.corrected != row.corrected:
                 tell([series])
-            MetadataFragment.objects.filter(pk__in=[pk for pk, _, _ in fragments]).delete()
+            _MERGED.run([[pk for pk, _, _ in fragments]])
     stale = key if not won else (old.object_key if old else None)
     if stale:
         try:

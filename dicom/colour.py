@@ -29,6 +29,11 @@ _MATRICES = {
 _ALREADY_RGB = ("RGB", "YBR_ICT", "YBR_RCT")
 
 
+def is_rgb(photometric_interpretation: str) -> bool:
+    """Whether ``to_rgb`` leaves the samples as they are."""
+    return photometric_interpretation in _ALREADY_RGB
+
+
 def to_rgb(array: NDArray[Any], photometric_interpretation: str) -> NDArray[Any]:
     """(rows, columns, 3) unsigned samples of any colour photometric interpretation to RGB of the same dtype.
 

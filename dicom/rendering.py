@@ -14,7 +14,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from dicom.codecs import DecodedFrame
-from dicom.colour import to_rgb
+from dicom.colour import is_rgb, to_rgb
 from dicom.errors import DicomError
 from dicom.graphics import WHITE, veiled, with_layer
 from dicom.overlays import OverlayPlane, overlay_planes, together
@@ -251,7 +251,7 @@ def _as_shown(bits: NDArray[numpy.bool_], placement: Placement, *, outside: bool
 
 
 def _to_8_bits(frame: DecodedFrame, step: int, header: Dataset, frame_number: int, window: Window | None) -> Picture:
-    """(rows, columns) grey or (rows, columns, 3) RGB, every `step`th pixel of either axis."""
+    """(rows, columns) grey or (rows, columns, 3) RGB, every `step`th pixel of either axis; perhaps the frame's own."""
     array, photometric = frame.array, frame.photometric_interpretation
     if array.ndim == 2 and photometric == "PALETTE COLOR":
         return by_bands(palette(header, signed=array.dtype.kind == "i"), array[::step, ::step], 3)
@@ -264,6 +264,8 @@ def _to_8_bits(frame: DecodedFrame, step: int, header: Dataset, frame_number: in
     if array.shape[2] != 3 or array.dtype.kind != "u":
         raise RenderingError(f"{array.shape[2]} {array.dtype} samples a pixel cannot be drawn, 3 unsigned ones can")
     bits_stored = int(header.get("BitsStored") or 0)
+    if array.dtype == numpy.uint8 and is_rgb(photometric) and not 0 < bits_stored < 8:
+        return array[::step, ::step]
     return by_bands(partial(_colour_to_8_bits, photometric, bits_stored), array[::step, ::step])
 
 

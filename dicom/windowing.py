@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy
@@ -17,6 +17,7 @@ from dicom.lookup_tables import LookupTable, read_lookup_table
 from dicom.scopes import first_number, scopes
 
 Grey = NDArray[numpy.float64]
+Transform = Callable[[Grey], Grey]
 
 # Of the values of a frame that has no window, the share at either end that may become plain black or white.
 _OUTLIERS = 0.001
@@ -25,6 +26,9 @@ _SAMPLED = 1 << 16
 # Values that are worked on at a time: what they need then stays in the processor's cache, and is no multiple of the
 # frame.
 _CACHED = 1 << 15
+# Display values of all samples of 8 or 16 bits that were in use last, 64 KiB at the most each. A table is made for a
+# range of samples that begins and ends at a multiple of _SPAN, so that the slices of a series share one.
+_TABLES, _SPAN = 32, 1 << 12
 
 
 class RenderingError(DicomError):
@@ -53,7 +57,7 @@ class Window:
                 f"(0028,1051) WindowWidth: at least 1 (LINEAR) or above 0 expected, found {self.width:g}"
             )
 
-    def apply(self, values: Grey) -> Grey:
+    def __call__(self, values: Grey) -> Grey:
         """0 to 255 for each value."""
         return _FUNCTIONS[self.function](values, self.center, self.width)
 
@@ -98,31 +102,58 @@ def grey_to_8_bits(
     """
     modality = _modality_transform(header, frame_number, signed=array.dtype.kind == "i")
     function = "LINEAR_EXACT" if array.dtype.kind == "f" else "LINEAR"
-    voi = window.apply if window else _voi_transform(header, frame_number, function)
-    voi = voi or _own_range(array, header, modality).apply
-    presentation = _presentation_table(header)
+    voi = window or _voi_transform(header, frame_number, function) or _own_range(array, header, modality)
+    drawing = _Drawing(modality, voi, _presentation_table(header), inverse)
     array = array[::step, ::step]
-
-    def draw(stored: NDArray[Any]) -> NDArray[numpy.uint8]:
-        shown = voi(modality(stored.astype(numpy.float64)))
-        shown = numpy.nan_to_num(shown)
-        shown = presentation(shown) if presentation else shown
-        return numpy.rint(255 - shown if inverse else shown).astype(numpy.uint8)
-
     if array.dtype.kind not in "iu":
-        return by_bands(draw, array)
+        return by_bands(drawing, array)
     low, high = int(array.min()), int(array.max())
     if high - low > 0xFFFF:
-        return by_bands(draw, array)
-    shown, unsigned = draw(numpy.arange(low, high + 1)), array.view(f"u{array.dtype.itemsize}")
+        return by_bands(drawing, array)
+    unsigned = array.view(f"u{array.dtype.itemsize}")
     if array.dtype.itemsize > 2:
-        return by_bands(
-            partial(_take_from, unsigned.dtype.type(low % (1 << 8 * array.dtype.itemsize)), shown), unsigned
-        )
-    # By the samples' own bits, of which the negative ones are the upper half.
-    table = numpy.zeros(1 << 8 * array.dtype.itemsize, numpy.uint8)
-    table[numpy.arange(low, high + 1) % table.size] = shown
+        shown, first = drawing(numpy.arange(low, high + 1)), low % (1 << 8 * array.dtype.itemsize)
+        return by_bands(partial(_take_from, unsigned.dtype.type(first), shown), unsigned)
+    table = (_kept_table if drawing.is_formula else _table)(drawing, low // _SPAN, high // _SPAN + 1, array.dtype)
     return by_bands(partial(_take, table), unsigned)
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawing:
+    """Stored values to display values, each for itself."""
+
+    modality: Transform
+    voi: Transform
+    presentation: Transform | None
+    inverse: bool
+
+    @property
+    def is_formula(self) -> bool:
+        """Whether it holds a few numbers and no tables: another one with these numbers is equal."""
+        return isinstance(self.modality, _Rescaling) and isinstance(self.voi, Window) and self.presentation is None
+
+    def __call__(self, stored: NDArray[Any]) -> NDArray[numpy.uint8]:
+        shown = self.voi(self.modality(stored.astype(numpy.float64)))
+        shown = numpy.nan_to_num(shown)
+        shown = self.presentation(shown) if self.presentation else shown
+        return numpy.rint(255 - shown if self.inverse else shown).astype(numpy.uint8)
+
+
+def _table(drawing: _Drawing, begin: int, end: int, dtype: numpy.dtype[Any]) -> NDArray[numpy.uint8]:
+    """Display values by the bits of a sample, of which the negative ones are the upper half.
+
+    They are right for samples from `begin` to before `end`, both in spans.
+    """
+    bounds = numpy.iinfo(dtype)
+    samples = numpy.arange(max(begin * _SPAN, int(bounds.min)), min(end * _SPAN, int(bounds.max) + 1))
+    table = numpy.zeros(1 << bounds.bits, numpy.uint8)
+    table[samples % table.size] = drawing(samples)
+    table.flags.writeable = False
+    return table
+
+
+# Invalidation: none is needed, an entry is known by all that it is made of.
+_kept_table = lru_cache(_TABLES)(_table)
 
 
 def by_bands(
@@ -146,20 +177,25 @@ def _take_from(low: Any, table: NDArray[numpy.uint8], unsigned: NDArray[Any]) ->
     return _take(table, (unsigned - low).astype(numpy.intp))
 
 
-def _modality_transform(header: Dataset, frame_number: int, *, signed: bool) -> Callable[[Grey], Grey]:
+def _modality_transform(header: Dataset, frame_number: int, *, signed: bool) -> Transform:
     """PS3.3 C.11.1: RescaleSlope and RescaleIntercept, else the Modality LUT, else nothing."""
     for scope in scopes(header, frame_number, "PixelValueTransformationSequence"):
         slope, intercept = first_number(scope, "RescaleSlope"), first_number(scope, "RescaleIntercept")
         if slope and intercept is not None:
-            return partial(_rescale, slope, intercept)
+            return _Rescaling(slope, intercept)
         table = _first_table(scope, "ModalityLUTSequence", signed=signed)
         if table:
             return partial(_look_up, table)
-    return partial(_rescale, 1.0, 0.0)
+    return _Rescaling(1.0, 0.0)
 
 
-def _rescale(slope: float, intercept: float, values: Grey) -> Grey:
-    return values * slope + intercept
+@dataclass(frozen=True, slots=True)
+class _Rescaling:
+    slope: float
+    intercept: float
+
+    def __call__(self, values: Grey) -> Grey:
+        return values * self.slope + self.intercept
 
 
 def _look_up(table: LookupTable, values: Grey) -> Grey:
@@ -170,7 +206,7 @@ def _look_up_shown(table: LookupTable, values: Grey) -> Grey:
     return numpy.minimum(_look_up(table, values) * (255 / ((1 << table.bits) - 1)), 255)
 
 
-def _voi_transform(header: Dataset, frame_number: int, function: str) -> Callable[[Grey], Grey] | None:
+def _voi_transform(header: Dataset, frame_number: int, function: str) -> Transform | None:
     """PS3.3 C.11.2: the first VOI LUT, else the first usable window, else None.
 
     `function` is what LINEAR or no VOILUTFunction means: LINEAR counts integers, so that its width of 1 would make
@@ -185,13 +221,13 @@ def _voi_transform(header: Dataset, frame_number: int, function: str) -> Callabl
         if center is not None and width is not None:
             named = str(scope.get("VOILUTFunction") or "LINEAR")
             try:
-                return Window(center, width, function if named == "LINEAR" else named).apply
+                return Window(center, width, function if named == "LINEAR" else named)
             except RenderingError:  # a window of no width says nothing: as if it were absent
                 continue
     return None
 
 
-def _presentation_table(header: Dataset) -> Callable[[Grey], Grey] | None:
+def _presentation_table(header: Dataset) -> Transform | None:
     """PS3.3 C.11.4: the Presentation LUT, whose inputs are the whole range that the VOI LUT gives."""
     table = _first_table(header, "PresentationLUTSequence", signed=False)
     if table is None:
@@ -209,7 +245,7 @@ def _first_table(scope: Dataset, keyword: str, *, signed: bool) -> LookupTable |
         return None
 
 
-def _own_range(array: NDArray[Any], header: Dataset, modality: Callable[[Grey], Grey]) -> Window:
+def _own_range(array: NDArray[Any], header: Dataset, modality: Transform) -> Window:
     """From the least to the greatest value of the frame, without padding (C.7.5.1.1.2) and outliers."""
     if header.get("BitsStored") == 1:
         return Window(0.5, 1, "LINEAR_EXACT")

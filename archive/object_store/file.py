@@ -97,7 +97,8 @@ class FileObjectStore:
         try:
             _within(fd, key, offset, sum(lengths))
             starts = accumulate(lengths, initial=offset)
-            return [_read_exactly(fd, key, start, length) for start, length in zip(starts, lengths, strict=False)]
+            parts = zip(starts, lengths, strict=False)
+            return [_read_exactly(fd, key, start, length) if length else b"" for start, length in parts]
         finally:
             os.close(fd)
 

@@ -247,6 +247,23 @@ def test_every_value_of_a_type_is_drawn_in_its_place(dtype: str) -> None:
     assert numpy.abs(picture - expected).max() <= 0.5
 
 
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2"])
+def test_frames_of_other_ranges_types_and_windows_are_drawn_apart(dtype: str) -> None:
+    """Whatever was drawn before them, and in whichever order."""
+    bounds = numpy.iinfo(dtype)
+    ranges = [(0, 100), (int(bounds.min), int(bounds.max)), (int(bounds.max) - 5, int(bounds.max)), (3, 4)]
+    headers = [dataset(RescaleSlope=slope, RescaleIntercept=intercept) for slope, intercept in ((1, 0), (2, -100))]
+    for header in (*headers, *headers):
+        for first, last in (*ranges, *reversed(ranges)):
+            frame = grey([first, (first + last) // 2, last], dtype)
+            for window in (Window(40, 400), Window(40, 400, "SIGMOID"), Window(0, 2), Window(1000, 30000)):
+                values = frame.array[0].astype(float) * float(header.RescaleSlope) + float(header.RescaleIntercept)
+                for photometric, inverse in (("MONOCHROME2", False), ("MONOCHROME1", True)):
+                    shown = 255 - window(values) if inverse else window(values)
+                    wanted = [int(value) for value in numpy.rint(shown)]
+                    assert shades(grey(frame.array, dtype, photometric), header, window=window) == wanted
+
+
 def test_palette_equals_pydicom() -> None:
     source = packaged("examples_palette.dcm")
     frame = decode_frame(frame_bytes(source), transfer_syntax_of(source).uid, describe(source))
