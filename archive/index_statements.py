@@ -45,11 +45,11 @@ PARENTS = PreparedSql(f"""
         )) ORDER BY {_KEY_NAMES} FOR KEY SHARE
     ), study AS MATERIALIZED (
         SELECT *, xmin AS seen FROM archive_study
-        WHERE study_instance_uid = ANY((SELECT %s)::text[]) AND (SELECT count(*) FROM patient) >= 0
+        WHERE study_instance_uid = ANY((SELECT %s::text[])::text[]) AND (SELECT count(*) FROM patient) >= 0
         ORDER BY study_instance_uid FOR UPDATE
     ), series AS MATERIALIZED (
         SELECT e.* FROM archive_series e JOIN study s ON s.id = e.study_id
-        WHERE e.series_instance_uid = ANY((SELECT %s)::text[])
+        WHERE e.series_instance_uid = ANY((SELECT %s::text[])::text[])
         ORDER BY e.study_id, e.series_instance_uid FOR UPDATE OF e
     )
     SELECT tags.declared, tags.persons, tags.stale, s.id, s.patient_id, s.number_of_study_related_series,

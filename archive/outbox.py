@@ -174,9 +174,8 @@ def _messages(entries: Sequence[tuple[int, str]]) -> list[Sequence[int]]:
     """Which entries go together: a message costs the broker, the relay and the worker more than a quick task takes."""
     quick = [entry for entry, kind in entries if kind in QUICK]
     size = min(MOST_TOGETHER, -(-len(quick) // FEW)) or 1
-    return [(entry,) for entry, kind in entries if kind not in QUICK] + [
-        quick[at : at + size] for at in range(0, len(quick), size)
-    ]
+    together: list[Sequence[int]] = [quick[at : at + size] for at in range(0, len(quick), size)]
+    return together + [(entry,) for entry, kind in entries if kind not in QUICK]
 
 
 def run(entry_id: int, tasks: Mapping[str, Callable[[str], None]]) -> None:

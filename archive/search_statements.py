@@ -4,10 +4,10 @@ Django takes longer to write such a query than PostgreSQL to answer it. A shape 
 so is all that its SQL depends on: what is kept is never outdated, and of ``KEPT`` shapes at the most, each of
 ``KEPT_VALUES`` values at the most: that of a list of thousands of UIDs takes a megabyte, and one UID more is another.
 
-With values PostgreSQL plans anew, since a plan depends on how rare they are. The plan of a look-up by a key, of the
-list without conditions and of the studies of a period is the same whatever is asked for, and made once a connection
-(``audit.prepared``). These walk an index as far as there are answers, so that the time for a search is no limit that
-they need.
+With values PostgreSQL plans anew, since a plan depends on how rare they are. The plan of a look-up by a key and of the
+list without conditions is the same whatever is asked for, and made once a connection (``audit.prepared``). These walk
+an index as far as there are answers, so that the time for a search is no limit that they need. That of the studies of a
+period is nearly always the same too, but a long one is read within the limit.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -87,9 +87,11 @@ class Asked:
             return []
         sql, parameters = written.filled(self.values, self.pieces)
         sql += f" LIMIT {limit} OFFSET {offset}" if offset else f" LIMIT {limit}"
-        if not self.conditions and not offset and _has_one_plan(self.shape):
+        if not self.conditions and not offset and _is_look_up(self.shape):
             return PreparedSql(sql).rows(parameters)
         with bounded(statement_seconds=self.seconds):
+            if not self.conditions and not offset and _is_of_a_period(self.shape):
+                return PreparedSql(sql).rows(parameters)
             return _rows(sql, parameters)
 
     def number(self) -> int:
@@ -201,26 +203,26 @@ def _below(shape: Shape, at: Iterator[int]) -> Q:
     return Q(series=Subquery(series.filter(is_reached("study", parts) if parts else Q()).values("pk")))
 
 
-def _has_one_plan(shape: Shape) -> bool:
-    """Whether every condition, if there is any, names one value of a key, or the only one a period of study dates; and
-    the order is the default one.
+def _is_look_up(shape: Shape) -> bool:
+    """Whether every condition, if there is any, names one value of a key, and the order is the default one.
 
     Of a limited list the plan depends on how much its scope has.
     """
     if shape.order or shape.modalities is not None or (shape.pieces and not shape.parents and not shape.conditions):
         return False
-    if shape.level == "study" and len(shape.conditions) == 1 and not shape.pieces:
-        return _all_of(shape.conditions[0], _is_key) or _all_of(shape.conditions[0], _is_of_a_period)
     return all(_all_of(condition, _is_key) for condition in shape.conditions)
+
+
+def _is_of_a_period(shape: Shape) -> bool:
+    """Whether a list of studies without limits is asked for a period of dates, and nothing else."""
+    if shape.level != "study" or shape.order or shape.modalities is not None or shape.pieces:
+        return False
+    return len(shape.conditions) == 1 and _all_of(shape.conditions[0], lambda look_up, *_: look_up in _PERIOD)
 
 
 def _all_of(condition: Outline, are: Callable[..., bool]) -> bool:
     connector, negated, parts = condition
     return connector == Q.AND and not negated and all(are(*part) for part in parts)
-
-
-def _is_of_a_period(look_up: Any, number: Any, *more: Any) -> bool:
-    return not more and look_up in _PERIOD
 
 
 def _is_key(look_up: Any, number: Any, *more: Any) -> bool:

@@ -3,9 +3,11 @@
 Rooms above add their own kinds when they are made ready.
 """
 
+import time
 from collections.abc import Callable
 
 from celery import shared_task
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from archive import (
     at_rest,
@@ -20,6 +22,7 @@ from archive import (
     thumbnail_task,
 )
 
+LONGEST_MESSAGE = 30.0
 TASKS: dict[str, Callable[[str], None]] = {
     outbox.SERIES_METADATA: metadata.prepare,
     outbox.SERIES_THUMBNAIL: thumbnail_task.prepare_thumbnails,
@@ -39,7 +42,17 @@ TASKS: dict[str, Callable[[str], None]] = {
     name=outbox.RUN_OUTBOX_ENTRY, acks_late=False, reject_on_worker_lost=False
 )
 def run_outbox_entry(*entry_ids: int) -> None:
-    """Run the tasks of entries, one after the other (idempotent). Where even a failure can't be written down, those
-    behind it are sent again later."""
-    for entry_id in entry_ids:
-        outbox.run(entry_id, TASKS)
+    """Run the tasks of entries, one after the other (idempotent). Each has its own luck; what would begin later than
+    ``LONGEST_MESSAGE`` seconds after the first is sent again. Raises what kept one from being written down."""
+    until = time.monotonic() + LONGEST_MESSAGE
+    failure: Exception | None = None
+    for number, entry_id in enumerate(entry_ids):
+        if number and time.monotonic() > until:
+            break
+        try:
+            outbox.run(entry_id, TASKS)
+        except (DatabaseError, InterfaceError) as error:
+            failure = error
+            close_old_connections()
+    if failure is not None:
+        raise failure

@@ -15,9 +15,10 @@ from typing import Any, Final
 from pacs_project.web_answer import AnsweringWorker
 
 MOST_WORKERS: Final = 64
-# For so long a worker that has more steps back, and not again so soon after nobody has come.
+# For so long a worker that has more steps back; as often as a browser's connections need it, and in the long run for
+# no more than a tenth of its time.
 STEP_BACK_SECONDS: Final = 0.002
-IN_VAIN_SECONDS: Final = 0.005
+AT_ONCE, A_SECOND = 10.0, 50.0
 _PLACE: Final = Struct("=ii")  # process, negative while the place is only reserved by it; connections
 
 
@@ -69,7 +70,7 @@ class SharingWorker(AnsweringWorker):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._place = _BALANCE.reserve()
         self._tells = False
-        self._takes_all_until = 0.0
+        self._steps, self._counted_at = AT_ONCE, time.monotonic()
         super().__init__(*args, **kwargs)
 
     @property
@@ -85,31 +86,31 @@ class SharingWorker(AnsweringWorker):
 
     def run(self) -> None:
         """Serve, seen by the others."""
-        self._tells = True
+        self._tells = self.alive
         self.nr_conns = 0
         super().run()
 
     def handle_exit(self, sig: Any, frame: Any) -> None:
         """Nobody leaves anything to who stops."""
-        self._tells = False
-        if self._place is not None:
+        if self.alive and self._place is not None:
+            self._tells = False
             _BALANCE.leave(self._place)
         super().handle_exit(sig, frame)
 
     def take(self, listener: socket.socket) -> tuple[socket.socket, Any]:
         """A connection, unless another worker has fewer and takes it. Raises what ``accept`` does."""
-        stepped_back = self._steps_back()
-        if stepped_back:
+        if self._place is not None and _BALANCE.another_has_less(self._place, self._connections) and self._may_wait():
             time.sleep(STEP_BACK_SECONDS)
-        taken = listener.accept()
-        if stepped_back:
-            self._takes_all_until = time.monotonic() + IN_VAIN_SECONDS
-        return taken
+        return listener.accept()
 
-    def _steps_back(self) -> bool:
-        if self._place is None or time.monotonic() < self._takes_all_until:
+    def _may_wait(self) -> bool:
+        now = time.monotonic()
+        self._steps = min(AT_ONCE, self._steps + (now - self._counted_at) * A_SECOND)
+        self._counted_at = now
+        if self._steps < 1:
             return False
-        return _BALANCE.another_has_less(self._place, self._connections)
+        self._steps -= 1
+        return True
 
 
 def _lives(process: int) -> bool:
@@ -117,6 +118,7 @@ def _lives(process: int) -> bool:
         return False
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):
+        # None of ours: workers are of one user.
         return False
     return True

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 
+from archive import tasks
 from archive.errors import ArchiveUnavailable
 from archive.models import OutboxEntry
 from archive.outbox import ATTEMPTS, FEW, RECONCILE, Wish, relay_once, run, wish
@@ -58,6 +59,30 @@ def test_many_quick_entries_go_together_and_long_ones_alone() -> None:
     told = sorted((sorted({kinds[number] for number in message}), len(message)) for message in sent)
     assert told == [(["long"], 1)] * 3 + [([RECONCILE], 2)] + [([RECONCILE], 3)] * 6
     assert sorted(number for message in sent for number in message) == sorted(kinds)
+
+
+def test_an_entry_of_a_message_that_meets_an_outage_keeps_no_other_from_running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ran: list[int] = []
+
+    def run_or_fail(entry_id: int, table: object) -> None:
+        ran.append(entry_id)
+        if entry_id == 2:
+            raise OperationalError("the database restarts")
+
+    monkeypatch.setattr(tasks.outbox, "run", run_or_fail)
+    with pytest.raises(OperationalError):
+        tasks.run_outbox_entry(1, 2, 3)
+    assert ran == [1, 2, 3]
+
+
+def test_a_message_that_takes_long_leaves_the_rest_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[int] = []
+    monkeypatch.setattr(tasks.outbox, "run", lambda entry_id, table: ran.append(entry_id))
+    monkeypatch.setattr(tasks, "LONGEST_MESSAGE", -1.0)
+    tasks.run_outbox_entry(1, 2, 3)
+    assert ran == [1]
 
 
 def test_a_few_quick_entries_go_alone() -> None:

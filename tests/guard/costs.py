@@ -35,7 +35,7 @@ COSTS: Mapping[str, Cost] = {
     "search by Patient ID": Cost(3, 3, commits=1),
     "search by Patient ID, by a session": Cost(4, 4, commits=1),
     "study list": Cost(3, 3, commits=1),
-    "studies of a period": Cost(3, 3, commits=1),
+    "studies of a period": Cost(4, 3, commits=1),
     "series of a study": Cost(3, 3, commits=1),
     "instances of a series": Cost(3, 3, commits=1),
     "metadata of a series": Cost(3, 2, commits=1, opened=1),
