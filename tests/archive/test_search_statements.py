@@ -121,13 +121,15 @@ def test_a_list_goes_on_behind_a_row(studies: list[Study]) -> None:
         ({}, True),
         ({"PatientID": "P*"}, False),
         ({"PatientName": "doe"}, False),
-        ({"StudyDate": "20240101-"}, False),
+        ({"StudyDate": "20240101-"}, True),
+        ({"StudyDate": "20240101", "PatientID": "P1"}, False),
+        ({"StudyDate": "20240101", "StudyTime": "10-12"}, False),
         ({"AccessionNumber": '""', "emptyvaluematching": "true"}, False),
         ({"PatientID": "P1", "orderby": "StudyDate"}, False),
         ({"offset": "2"}, False),
     ],
 )
-def test_look_ups_alone_are_planned_for_any_value(
+def test_look_ups_and_periods_alone_are_planned_for_any_value(
     studies: list[Study], parameters: dict[str, str], prepared: bool
 ) -> None:
     # A limit that nobody else asks for: the connection keeps what others have prepared.
