@@ -145,7 +145,7 @@ def test_another_study_than_the_addresss_is_409(technologist: Door) -> None:
 )
 def test_deep_wide_and_inflated_objects(technologist: Door, make: Any) -> None:
     data = make()
-    with bounded(5, 512):
+    with bounded(15, 512):
         assert technologist.store([data]).status_code in (200, 202, 409)
     is_well(technologist)
 
