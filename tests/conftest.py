@@ -31,6 +31,9 @@ from standalone.services.service import Service  # noqa: E402
 from standalone.services.valkey import Valkey  # noqa: E402
 from tests.faults import figures  # noqa: E402
 
+# As fixtures for all tests.
+pytest_plugins = ["tests.append_only"]
+
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "")
 CHROMIUM = os.environ.get("PACS_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 SHARED = Path(os.environ.get("PACS_SHARED_DATA") or ROOT.parent / "shared/data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -41,7 +41,12 @@ def alone(address: Address) -> Iterator[psycopg.Connection[Any]]:
         row = session.execute("SELECT pg_try_advisory_lock(%s)", [ONE_AT_A_TIME]).fetchone()
         if row is None or not row[0]:
             raise UnderWay("Another backup of this installation is under way.")
-        yield session
+        try:
+            yield session
+        finally:
+            # Not only with the session: the server ends that when it comes to it, after this process has gone on.
+            with suppress(psycopg.Error):
+                session.execute("SELECT pg_advisory_unlock_all()")
 
 
 def stop_sweeping(session: psycopg.Connection[Any]) -> None:

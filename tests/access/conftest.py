@@ -10,9 +10,7 @@ from oauth2_provider.models import get_access_token_model, set_token_value
 
 from access.models import Client, User, UserRole
 from archive.models import Patient, Study
-from tests.append_only import flush_may_empty_the_trail
 
-__all__ = ["flush_may_empty_the_trail"]
 MakePerson = Callable[..., User]
 MakeClient = Callable[..., Client]
 MakeToken = Callable[..., str]

@@ -12,11 +12,10 @@ from access.models import DeletedStudy, Grant, Restriction, User
 from access.restriction_models import Mark
 from access.restrictions import marks
 from archive.models import Patient, Study
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, door_for, technologist
 from tests.dicomweb.objects import make_data_set, to_bytes
 
-__all__ = ["door_for", "flush_may_empty_the_trail", "technologist"]
+__all__ = ["door_for", "technologist"]
 pytestmark = pytest.mark.django_db
 DoorFor = Callable[..., Door]
 

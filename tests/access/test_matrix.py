@@ -10,9 +10,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from access.roles import ROLES
 from tests.access.house import House, bare, house, is_about_a_study
 from tests.access.matrix import COLUMNS, DOORS, MARKED, Door, lines
-from tests.append_only import flush_may_empty_the_trail
 
-__all__ = ["flush_may_empty_the_trail", "house"]
+__all__ = ["house"]
 pytestmark = pytest.mark.django_db
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 

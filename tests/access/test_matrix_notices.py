@@ -14,9 +14,8 @@ from access.roles import ROLES, Permission, Scope
 from archive.models import Study
 from tests.access.house import House, house
 from tests.access.matrix import DOORS
-from tests.append_only import flush_may_empty_the_trail
 
-__all__ = ["flush_may_empty_the_trail", "house"]
+__all__ = ["house"]
 pytestmark = pytest.mark.django_db
 Break = Callable[[pytest.MonkeyPatch], None]
 METADATA = "GET dicom-web/studies/<uid:study>/metadata"

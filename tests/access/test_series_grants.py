@@ -22,11 +22,10 @@ from access.models import Grant, ShareLink, User
 from access.principal import Principal
 from access.rights import Right
 from archive.models import Series, Study
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for, technologist
 from tests.dicomweb.objects import make_data_set, to_bytes
 
-__all__ = ["door_for", "flush_may_empty_the_trail", "technologist"]
+__all__ = ["door_for", "technologist"]
 pytestmark = pytest.mark.django_db
 DoorFor = Callable[..., Door]
 

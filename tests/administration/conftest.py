@@ -9,14 +9,13 @@ from access.models import Client, User
 from audit.models import AccessEvent
 from tests.access.conftest import (
     browser,
-    flush_may_empty_the_trail,
     make_client,
     make_person,
     make_study,
     make_token,
 )
 
-__all__ = ["browser", "flush_may_empty_the_trail", "make_client", "make_person", "make_study", "make_token"]
+__all__ = ["browser", "make_client", "make_person", "make_study", "make_token"]
 PASSWORD = "correct horse battery staple"
 SignedIn = Callable[..., Browser]
 

@@ -50,10 +50,7 @@ from archive.transcoding import transcode
 from archive.undelete import undelete
 from audit.models import AccessEvent
 from dicom.transfer_syntaxes import BY_UID, EXPLICIT_VR_LITTLE_ENDIAN, HTJ2K_LOSSLESS_RPCL, JPEG_2000_LOSSLESS
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_data_set, to_bytes
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

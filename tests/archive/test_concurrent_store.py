@@ -23,10 +23,7 @@ from archive.store import Batching, store
 from audit import kinds
 from audit.models import AccessEvent
 from audit.record import NewAccessEvent, record
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_object
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -5,9 +5,6 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
 from archive.models import DeletedObject, Series
-from tests.append_only import flush_may_empty_the_trail
-
-__all__ = ["flush_may_empty_the_trail"]
 
 
 @pytest.mark.django_db(transaction=True)

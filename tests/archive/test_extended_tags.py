@@ -39,10 +39,7 @@ from archive.tasks import TASKS
 from archive.undelete import undelete
 from audit import kinds
 from audit.record import NewAccessEvent, record
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_object
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -25,11 +25,10 @@ from audit.models import AccessEvent
 from custody.integrity import scrubbing
 from custody.integrity.models import Finding
 from pacs_project.config_tiers import TierConfig, TiersConfig
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_object
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from django.db import OperationalError, connection
 
-from archive import tasks
+from archive import outbox, tasks
 from archive.errors import ArchiveUnavailable
 from archive.models import OutboxEntry
 from archive.outbox import ATTEMPTS, FEW, RECONCILE, Wish, relay_once, run, wish
@@ -71,7 +71,7 @@ def test_an_entry_of_a_message_that_meets_an_outage_keeps_no_other_from_running(
         if entry_id == 2:
             raise OperationalError("the database restarts")
 
-    monkeypatch.setattr(tasks.outbox, "run", run_or_fail)
+    monkeypatch.setattr(outbox, "run", run_or_fail)
     with pytest.raises(OperationalError):
         tasks.run_outbox_entry(1, 2, 3)
     assert ran == [1, 2, 3]
@@ -79,7 +79,7 @@ def test_an_entry_of_a_message_that_meets_an_outage_keeps_no_other_from_running(
 
 def test_a_message_that_takes_long_leaves_the_rest_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
-    monkeypatch.setattr(tasks.outbox, "run", lambda entry_id, table: ran.append(entry_id))
+    monkeypatch.setattr(outbox, "run", lambda entry_id, table: ran.append(entry_id))
     monkeypatch.setattr(tasks, "LONGEST_MESSAGE", -1.0)
     tasks.run_outbox_entry(1, 2, 3)
     assert ran == [1]

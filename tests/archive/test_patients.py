@@ -20,11 +20,8 @@ from archive import patients
 from archive.models import AttributeOverride, Instance, Patient, PatientLink, Study
 from archive.patient_facts import Identifier, Moment, PatientApplied, PatientFacts, PatientRefusal, PatientRefused
 from archive.store import Batching, store
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_object
 from tests.worklist.making import at_once
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db
 # For what several workers do at once.

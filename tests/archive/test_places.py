@@ -12,11 +12,10 @@ from pydicom.uid import generate_uid
 from access.models import UserRole
 from archive.models import Study
 from archive.places import place_studies, unplaced
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, door_for, technologist
 from tests.dicomweb.objects import make_data_set, to_bytes
 
-__all__ = ["door_for", "flush_may_empty_the_trail", "technologist"]
+__all__ = ["door_for", "technologist"]
 pytestmark = pytest.mark.django_db
 DoorFor = Callable[..., Door]
 

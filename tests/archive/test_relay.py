@@ -12,9 +12,6 @@ from django.db import OperationalError
 
 from archive.management.commands import relay_outbox
 from archive.object_store import object_store
-from tests.append_only import flush_may_empty_the_trail
-
-__all__ = ["flush_may_empty_the_trail"]
 
 
 @pytest.fixture

@@ -26,11 +26,8 @@ from custody.facts.models import FactsDocument, Rebuild
 from custody.facts.triggers import STUDY_FACTS
 from custody.integrity.models import Finding, State
 from pacs_project.config_tiers import TierConfig, TiersConfig
-from tests.append_only import flush_may_empty_the_trail
 from tests.archive.test_delete import store_all
 from tests.dicomweb.objects import make_object
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

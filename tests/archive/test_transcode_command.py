@@ -19,11 +19,8 @@ from archive.models import Instance, OutboxEntry, Representation, Series, Transc
 from archive.object_store import object_store
 from audit.models import AccessEvent
 from dicom.transfer_syntaxes import JPEG_2000
-from tests.append_only import flush_may_empty_the_trail
 from tests.archive.test_at_rest import COLUMNS, ROWS, configure, slices, stored
 from tests.dicomweb.objects import make_data_set
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

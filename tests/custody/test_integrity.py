@@ -34,11 +34,10 @@ from pacs_project.config_s3 import S3Config
 from pacs_project.config_tiers import TierConfig, TiersConfig
 from tests.access.conftest import make_client, make_person, make_token
 from tests.administration.conftest import SignedIn, as_role, machine
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_object
 
-__all__ = ["as_role", "door_for", "flush_may_empty_the_trail", "machine", "make_client", "make_person", "make_token"]
+__all__ = ["as_role", "door_for", "machine", "make_client", "make_person", "make_token"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

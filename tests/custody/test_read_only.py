@@ -24,10 +24,9 @@ from custody.modes.models import ReadOnlyPeriod
 from hl7.interfaces import Peer
 from hl7.receive import receive
 from tests.access.conftest import make_client, make_person, make_token
-from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.messages import REGISTER, wire
 
-__all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
+__all__ = ["make_client", "make_person", "make_token"]
 pytestmark = pytest.mark.django_db(transaction=True)
 REASON = "the object store moves to another house"
 

@@ -30,13 +30,12 @@ from custody.facts.rebuild import ADD_MISSING, EMPTY, RESUME, NotEmpty, planned
 from custody.facts.triggers import STUDY_FACTS
 from custody.facts.writing import write_study
 from pacs_project.config_s3 import S3Config
-from tests.append_only import flush_may_empty_the_trail
 from tests.archive.test_at_rest import smooth
 from tests.custody.archive_state import backup, differing, lose, rebuilt, run_tasks, seen, store_all, uids
 from tests.dicomweb.conftest import Door, door_for
 from tests.dicomweb.objects import make_object
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -33,12 +33,11 @@ from custody.facts.triggers import ARCHIVE_FACTS, PATIENT_FACTS, STUDY_FACTS
 from custody.facts.writing import WALK, revived, walk, write_archive, write_patient, write_study
 from custody.tiers.holders import MOVABLE, kept
 from custody.tiers.relocation import Moved, relocate
-from tests.append_only import flush_may_empty_the_trail
 from tests.custody.archive_state import backup, lose, rebuilt, run_tasks, store_all, uids
 from tests.custody.test_rebuild import _empty_object_store, delete_at, first_instance, study, told
 from tests.dicomweb.objects import make_object
 
-__all__ = ["_empty_object_store", "flush_may_empty_the_trail"]
+__all__ = ["_empty_object_store"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -24,11 +24,10 @@ from audit.models import AccessEvent
 from audit.record import AuditUnavailable
 from custody.tiers.management.commands import encryption_keys
 from pacs_project.config_s3 import S3Config
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_object
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NAME = "SEALEDNAME^NOBODY"

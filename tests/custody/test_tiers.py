@@ -28,12 +28,11 @@ from custody.tiers.moving import MOVE_OBJECTS, in_hours, move_in_hours
 from custody.tiers.priors import recall_priors
 from custody.tiers.recalling import bytes_by_tier
 from pacs_project.config_tiers import TierConfig, TiersConfig
-from tests.append_only import flush_may_empty_the_trail
 from tests.custody.test_sealing import House, assert_all_there, command, three
 from tests.dicomweb.conftest import Door, body_of, door_for
 from worklist.models import Order, RequestedProcedure, ScheduledProcedureStep
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

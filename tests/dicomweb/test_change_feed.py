@@ -18,12 +18,9 @@ from access.models import Grant, User
 from archive.change_feed import Window, changes
 from archive.models import ChangeFeedEntry, Study
 from audit.models import AccessEvent
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door
 from tests.dicomweb.objects import make_object
 from tests.dicomweb.reading import problem_of, value
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db
 Make = Callable[..., Door]

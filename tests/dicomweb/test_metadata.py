@@ -23,12 +23,9 @@ from archive.locate import Address, locate_series
 from archive.models import MetadataFragment, Series, SeriesDocument, Study
 from archive.object_store import object_store
 from archive.tasks import TASKS
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door
 from tests.dicomweb.objects import make_data_set, to_bytes
 from tests.dicomweb.reading import parts_of, problem_of, value, values
-
-__all__ = ["flush_may_empty_the_trail"]
 
 
 def slices(study: str, series: str, numbers: list[int], **more: Any) -> list[Dataset]:

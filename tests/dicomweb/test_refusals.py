@@ -15,12 +15,10 @@ from pydicom.uid import generate_uid
 from access import refusals
 from access.models import User
 from audit.models import AccessEvent
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door
 from tests.dicomweb.reading import problem_of
 from tests.dicomweb.test_scope import RESOURCES, grant, paths_of, stored
 
-__all__ = ["flush_may_empty_the_trail"]
 DoorFor = Callable[..., Door]
 
 

@@ -14,12 +14,9 @@ from pydicom.uid import generate_uid
 from access.models import Client, Grant, User
 from archive.models import Study
 from audit.models import AccessEvent
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of
 from tests.dicomweb.objects import make_data_set, to_bytes
 from tests.dicomweb.reading import problem_of, values
-
-__all__ = ["flush_may_empty_the_trail"]
 
 DoorFor = Callable[..., Door]
 

@@ -32,12 +32,11 @@ from archive.models import Instance, OutboxEntry, Representation, Series, Series
 from archive.tasks import TASKS
 from audit.models import AccessEvent, Alert
 from custody.integrity.models import Finding, State
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_data_set, make_object, to_bytes
 from tests.faults.conftest import Figure
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TEN = 10

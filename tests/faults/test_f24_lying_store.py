@@ -22,13 +22,12 @@ import pytest
 
 from archive.models import Instance
 from pacs_project.config_s3 import S3Config
-from tests.append_only import flush_may_empty_the_trail
 from tests.archive.object_store.faulty_s3 import Between
 from tests.dicomweb.conftest import Door, body_of, door_for
 from tests.dicomweb.objects import make_object
 from tests.faults.conftest import Figure
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LIES = ("absent", "short", "changed")

@@ -23,11 +23,10 @@ from hl7.models import Hl7Interface, Hl7Message
 from hl7.receive import receive
 from hl7.shown_message import MOST_PARTS, lines_of, segments_of
 from tests.access.conftest import MakePerson, make_client, make_person, make_token
-from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.messages import ORDER, PID, REGISTER, adt, wire
 from worklist.models import Order
 
-__all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
+__all__ = ["make_client", "make_person", "make_token"]
 pytestmark = pytest.mark.django_db
 PEER = Peer("mllp", "127.0.0.1")
 NOT_TOLD = ORDER.replace("|SC\n", "|Ordered\n").replace("|O1|", "|O9|")

@@ -25,12 +25,11 @@ from hl7.models import Destination, Hl7Interface, Hl7Message, OutboundMessage
 from hl7.watch import Hl7Watch
 from pacs_project.config_hl7_out import Hl7OutConfig
 from tests.access.conftest import MakePerson, make_client, make_person, make_token
-from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.sink import Sink
 from trail.telling import message as mail_of
 from worklist.models import Order
 
-__all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
+__all__ = ["make_client", "make_person", "make_token"]
 pytestmark = pytest.mark.django_db
 
 

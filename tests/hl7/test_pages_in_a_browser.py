@@ -15,10 +15,9 @@ from hl7.receive import receive
 from tests.access.conftest import MakePerson, make_person
 from tests.administration.conftest import PASSWORD
 from tests.administration.test_in_a_browser import STICKS_OUT
-from tests.append_only import flush_may_empty_the_trail
 from tests.hl7.messages import LEGACY, ORDER, REGISTER, wire
 
-__all__ = ["flush_may_empty_the_trail", "make_person"]
+__all__ = ["make_person"]
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 NOT_TOLD = ORDER.replace("|SC\n", "|Ordered\n")
 

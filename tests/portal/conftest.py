@@ -2,7 +2,6 @@
 
 from tests.access.conftest import (
     browser,
-    flush_may_empty_the_trail,
     make_client,
     make_person,
     make_study,
@@ -12,7 +11,6 @@ from tests.access.conftest import (
 
 __all__ = [
     "browser",
-    "flush_may_empty_the_trail",
     "make_client",
     "make_person",
     "make_study",

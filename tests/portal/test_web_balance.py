@@ -52,7 +52,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 
 
 def test_six_connections_of_a_client_have_both_workers(port: int) -> None:
-    shares = Counter()
+    shares: Counter[tuple[int, ...]] = Counter()
     for _ in range(ROUNDS):
         with ExitStack() as open_ones:
             opened = [open_ones.enter_context(_connected(port)) for _ in range(CONNECTIONS)]
@@ -122,7 +122,8 @@ def _asked(connection: socket.socket) -> bytes:
 
 def _await_workers(port: int) -> None:
     """Until both have answered."""
-    until, seen = time.monotonic() + 60, set()
+    until = time.monotonic() + 60
+    seen: set[bytes] = set()
     while time.monotonic() < until and len(seen) < 2:
         try:
             with ExitStack() as open_ones:

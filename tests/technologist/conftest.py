@@ -11,9 +11,8 @@ from django.test import Client as Browser
 
 from access.models import User
 from tests.access.conftest import make_client, make_person, make_token
-from tests.append_only import flush_may_empty_the_trail
 
-__all__ = ["flush_may_empty_the_trail", "make_client", "make_person", "make_token"]
+__all__ = ["make_client", "make_person", "make_token"]
 
 
 @pytest.fixture(autouse=True)

@@ -17,14 +17,13 @@ from tests.access.conftest import (
     MakePerson,
     MakeToken,
     browser,
-    flush_may_empty_the_trail,
     make_client,
     make_person,
     make_study,
     make_token,
 )
 
-__all__ = ["browser", "flush_may_empty_the_trail", "make_client", "make_person", "make_study", "make_token"]
+__all__ = ["browser", "make_client", "make_person", "make_study", "make_token"]
 NOON = datetime(2030, 1, 31, 12, 0, tzinfo=UTC)
 Happen = Callable[..., AccessEvent]
 

@@ -15,14 +15,13 @@ from access.again import Credentials
 from access.middleware import SIGNED_IN_AT
 from access.models import User
 from dicomweb.channels import Channels, Opening
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.conftest import Door, door_for
 from tests.workitems.watchers import claimed, made
 from workitems.models import WorkItem
 from workitems.subscription_models import Subscriber
 from workitems.subscriptions import Entity, subscribe
 
-__all__ = ["door_for", "flush_may_empty_the_trail"]
+__all__ = ["door_for"]
 
 
 def _signed_in(door: Door) -> Credentials:

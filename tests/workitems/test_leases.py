@@ -10,7 +10,6 @@ from django.utils import timezone
 
 from archive.errors import Conflict, NotFound
 from audit.models import AccessEvent
-from tests.append_only import flush_may_empty_the_trail
 from tests.workitems.watchers import claimed, heard, made, principal
 from workitems.changing import change_state, update
 from workitems.errors import WorkItemRefused
@@ -18,8 +17,6 @@ from workitems.leases import lapsed, release, tell_of_lapsed
 from workitems.models import State, WorkItem
 from workitems.subscription_models import EventReport
 from workitems.subscriptions import Entity, subscribe
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db
 PROGRESS = {

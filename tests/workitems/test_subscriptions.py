@@ -12,7 +12,6 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from archive.errors import InvalidQuery, NotFound
-from tests.append_only import flush_may_empty_the_trail
 from tests.workitems.watchers import cancelled, claimed, heard, made
 from workitems import subscriptions
 from workitems.events import FILTERED, GLOBAL, after, received, service_restarted
@@ -29,8 +28,6 @@ from workitems.subscriptions import (
     unsubscribe,
 )
 from workitems.upkeep import remove_ended, remove_events
-
-__all__ = ["flush_may_empty_the_trail"]
 
 pytestmark = pytest.mark.django_db
 A, B = Entity("WATCH_A", "a"), Entity("WATCH_B", "b")

@@ -7,10 +7,6 @@ from typing import Any
 
 import pytest
 
-from tests.append_only import flush_may_empty_the_trail
-
-__all__ = ["flush_may_empty_the_trail"]
-
 
 @pytest.fixture(autouse=True)
 def _empty_object_store(settings: Any, tmp_path: Path) -> None:

@@ -20,10 +20,7 @@ from archive.models import DeletedObject, Study
 from archive.store import Batching, store
 from audit import kinds
 from audit.record import NewAccessEvent, record
-from tests.append_only import flush_may_empty_the_trail
 from tests.dicomweb.objects import make_object
-
-__all__ = ["flush_may_empty_the_trail"]
 
 BATCHING = Batching(instances=64, total_bytes=1 << 28, object_bytes=1 << 28)
 
