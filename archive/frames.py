@@ -1,6 +1,6 @@
 """Frames of an instance, found through the frame table that ingest wrote: a look-up and a byte range."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from itertools import chain
@@ -102,8 +102,7 @@ class Frames:
         """
         ranges = self._ranges(number)
         if transfer_syntax != self.transfer_syntax:
-            key = FrameKey(self.instance.object_key, number, transfer_syntax.uid)
-            return in_memory(frame_cache().get(key, lambda: self.transcoded(number, transfer_syntax)))
+            return in_memory(self.made(number, transfer_syntax))
         if not self._plain():
             return in_memory(self._native(number))
         return Payload(
@@ -123,9 +122,15 @@ class Frames:
         except CannotDecode as error:
             raise NotRenderable(str(error)) from error
 
-    def transcoded_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[bytes]:
+    def made(self, number: int, transfer_syntax: TransferSyntax, make: Callable[[], bytes] | None = None) -> bytes:
+        """``transcoded``, or what ``make`` returns in its place: once for all who ask for it at the same time, and kept
+        as long as there is room."""
+        key = FrameKey(self.instance.object_key, number, transfer_syntax.uid)
+        return frame_cache().get(key, make or (lambda: self.transcoded(number, transfer_syntax)))
+
+    def made_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[bytes]:
         """The same for each of ``numbers``, in their order, some made before their turn comes."""
-        making = (partial(self.transcoded, number, transfer_syntax) for number in numbers)
+        making = (partial(self.made, number, transfer_syntax) for number in numbers)
         return ahead(making, self.pixels.frame_bytes)
 
     def open_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[Payload]:

@@ -195,9 +195,17 @@ def _begun(instance: Located, target: TransferSyntax, tables: Tables | None = No
 
 
 def _first_made(frames: Frames, target: TransferSyntax, changes: Mapping[int, Change]) -> _FirstMade:
-    frames = frames.in_memory()
-    written = _rewrite(frames.instance, frames.source, frames.inflated, target, changes, cut_pixels=True)
-    return written, frames.transcoded(1, target), frames
+    read = frames
+
+    def made() -> bytes:
+        nonlocal read
+        read = frames.in_memory()
+        return read.transcoded(1, target)
+
+    first = frames.made(1, target, made)
+    # Where another made it, little more than the header is read here.
+    written = _rewrite(read.instance, read.source, read.inflated, target, changes, cut_pixels=True)
+    return written, first, read
 
 
 def _later(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:
@@ -205,7 +213,7 @@ def _later(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:
         if numbers.start == 1:
             yield first
             numbers = numbers[1:]
-        yield from frames.transcoded_ahead(numbers, target)
+        yield from frames.made_ahead(numbers, target)
 
     return made
 

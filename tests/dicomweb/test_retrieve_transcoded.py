@@ -14,6 +14,7 @@ import pytest
 from pydicom import Dataset
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, generate_uid
 
+from archive.frames import Frames
 from archive.transcoding import TARGETS
 from dicom import transfer_syntaxes as ts
 from tests.dicom.independent_pixels import describe, independent_array
@@ -303,3 +304,26 @@ def test_head_of_a_decoded_object_has_its_length(technologist: Door) -> None:
     head = technologist.http.head(f"/dicom-web/{path}", headers={"accept": as_(ELE)})
     assert (head.status_code, body_of(head)) == (200, b"")
     assert int(head["Content-Length"]) == length
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "SC_rgb_rle_2frame.dcm"])
+def test_a_frame_is_made_once_for_whole_objects_and_for_itself(
+    technologist: Door, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several clients that open one series cost one encoding; what they get is the same, byte for byte."""
+    made: list[tuple[int, ts.TransferSyntax]] = []
+    transcoded = Frames.transcoded
+
+    def counted(frames: Frames, number: int, target: ts.TransferSyntax) -> bytes:
+        made.append((number, target))
+        return transcoded(frames, number, target)
+
+    monkeypatch.setattr(Frames, "transcoded", counted)
+    path, count = stored(technologist, packaged(name)), describe(data_set_of(name)).number_of_frames
+    series = path.rpartition("/instances/")[0]
+    first = body_of(technologist.get(path, accept=as_(ts.HTJ2K_LOSSLESS)))
+    again = technologist.get(series, accept=as_(ts.HTJ2K_LOSSLESS, multipart=True))
+    assert [part for _, part in parts_of(again)] == [first]
+    frame = technologist.get(f"{path}/frames/1", accept=f"image/jphc; transfer-syntax={ts.HTJ2K_LOSSLESS.uid}")
+    assert body_of(frame) in first
+    assert sorted(number for number, _ in made) == [*range(1, count + 1)]
