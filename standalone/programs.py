@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import http.client
 import socket
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
+from standalone import preloading
 from standalone.environment import EVERY_INTERFACE
 from standalone.layout import PROJECT
+from standalone.preloading import Forked, NotPreloaded
 from standalone.services.service import Service
 
 MANAGE = [sys.executable, str(PROJECT / "manage.py")]
@@ -28,6 +32,14 @@ class Program(Service):
 
     def environment(self) -> Mapping[str, str]:
         return self._environment
+
+    def begin(self, log: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        """Forked from a process that has loaded the product, which spares time and memory; else by itself."""
+        words = self.command()[1:]
+        try:
+            return preloading.begin(self.name, words, self.environment(), self.cwd, log, self.stop_signal)
+        except NotPreloaded:
+            return super().begin(log)
 
 
 class Web(Program):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
+from benchmarks.bench.processes import parents_of
 from benchmarks.bench.targets import Target, free_port
 from standalone.backing import Backing, backing
 from standalone.errors import StandaloneError
@@ -49,7 +50,9 @@ def installation(
     with backing(layout, command="bench", address=root, public_root=root, say=say) as services:
         _serve(layout, services, port, prepare)
         note = read_note(layout)
-        roots = [child.pid for child in note.children] if note else []
+        children = [child.pid for child in note.children] if note else []
+        # What has loaded the product for them shares its memory with them, and is none of them.
+        roots = sorted({*children, *parents_of(children)} - {os.getpid()})
         token = _Token(port, _client(services.environment))
         yield Installation(Target("lightbox", f"{root}/dicom-web", token, roots), layout, services.environment)
 

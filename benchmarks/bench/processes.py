@@ -28,6 +28,12 @@ def tree(roots: Iterable[int]) -> set[int]:
     return found
 
 
+def parents_of(processes: Iterable[int]) -> set[int]:
+    """Of those that live."""
+    parents = _parents()
+    return {parents[pid] for pid in processes if pid in parents}
+
+
 def processor_seconds(roots: Iterable[int]) -> float:
     """Of the whole tree since it began; what has ended counts once its parent has waited for it."""
     tick = os.sysconf("SC_CLK_TCK")

@@ -9,9 +9,11 @@ import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 from standalone.errors import ServiceFailed
 from standalone.identity import Identity, own
+from standalone.preloading import Forked
 
 LOG_LIMIT = 10 * 1024 * 1024
 TAIL_LINES = 25
@@ -33,7 +35,7 @@ class Service:
         self.log = log
         self.cwd = cwd
         self.identity: Identity = own()
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
 
     def command(self) -> list[str]:
         raise NotImplementedError
@@ -66,16 +68,20 @@ class Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         _rotate(self.log)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(),
-                cwd=self.cwd,
-                env=dict(self.environment()),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                **self.identity.popen_options(death_signal=self.stop_signal),
-            )
+            self.process = self.begin(log)
+
+    def begin(self, log: IO[bytes]) -> subprocess.Popen[bytes] | Forked:
+        """The process, its output in `log`."""
+        return subprocess.Popen(
+            self.command(),
+            cwd=self.cwd,
+            env=dict(self.environment()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **self.identity.popen_options(death_signal=self.stop_signal),
+        )
 
     def wait_ready(self) -> None:
         until = time.monotonic() + self.ready_limit
