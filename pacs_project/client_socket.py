@@ -27,7 +27,8 @@ UNSENT = 128 * 1024
 LONGEST_HEAD = 8 * 1024
 # A body up to this size is copied behind its head; a larger one follows it.
 JOINED = 64 * 1024
-_MORE = getattr(socket, "MSG_MORE", 0)
+# For ``sendall``: more follows at once.
+MORE = getattr(socket, "MSG_MORE", 0)
 _NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", None)
 
 
@@ -110,7 +111,7 @@ class ClientSocket(socket.socket):
         if len(data) <= JOINED:
             self._send(held + bytes(data) if held else data, flags)
         else:
-            self._send(held, flags | _MORE)
+            self._send(held, flags | MORE)
             self._send(data, flags)
 
     def flush(self) -> bool:
