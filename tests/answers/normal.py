@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-_IGNORED = frozenset({"date", "x-request-id", "set-cookie", "last-modified"})
+_IGNORED = frozenset({"date", "x-request-id", "set-cookie", "last-modified", "server-timing"})
 _BOUNDARY = re.compile(r'boundary="?([^";]+)"?')
 _TIMES = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)?")
 _MADE_UP = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|\b[0-9a-f]{32}\b|-[0-9a-f]{8}\b")
