@@ -3,7 +3,8 @@
 ``python -m benchmarks.transcode`` starts an installation of its own and prints, for each transfer syntax, slices for
 each second of a processor: of the codec called in a loop, and of all processes of the web server while it answers,
 once with a series for each client, so that no slice is asked for twice, and once with one series for all. They are
-counted by processor time, so that a busy machine changes both alike. Meanwhile ``/livez`` is asked up to fifty times a second.
+counted by processor time, so that a busy machine changes both alike. Meanwhile ``/livez`` is asked up to fifty times a
+second.
 """
 
 from __future__ import annotations
