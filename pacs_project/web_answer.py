@@ -14,6 +14,7 @@ from gunicorn.http.message import TOKEN_RE
 from gunicorn.workers.gthread import ThreadWorker
 
 from pacs_project.client_socket import MORE
+
 # Under this name the application leaves whom to tell that an answer has gone: called with its status line and the bytes
 # of its body, whether they arrived or not.
 FINISHED: Final = "lightbox.finished"
