@@ -124,9 +124,12 @@ class Frames:
 
     def made(self, number: int, transfer_syntax: TransferSyntax, make: Callable[[], bytes] | None = None) -> bytes:
         """``transcoded``, or what ``make`` returns in its place: once for all who ask for it at the same time, and kept
-        as long as there is room."""
+        as long as there is room. What is made at rest nobody else asks for."""
+        making = make or (lambda: self.transcoded(number, transfer_syntax))
+        if has_own_children():
+            return making()
         key = FrameKey(self.instance.object_key, number, transfer_syntax.uid)
-        return frame_cache().get(key, make or (lambda: self.transcoded(number, transfer_syntax)))
+        return frame_cache().get(key, making)
 
     def made_ahead(self, numbers: Iterable[int], transfer_syntax: TransferSyntax) -> Iterator[bytes]:
         """The same for each of ``numbers``, in their order, some made before their turn comes."""

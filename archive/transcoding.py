@@ -204,8 +204,7 @@ def _first_made(frames: Frames, target: TransferSyntax, changes: Mapping[int, Ch
 
     first = frames.made(1, target, made)
     # Where another made it, little more than the header is read here.
-    written = _rewrite(read.instance, read.source, read.inflated, target, changes, cut_pixels=True)
-    return written, first, read
+    return _rewrite(read.instance, read.source, read.inflated, target, changes, cut_pixels=True), first, read
 
 
 def _later(first: bytes, frames: Frames, target: TransferSyntax) -> _Making:

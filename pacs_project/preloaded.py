@@ -3,8 +3,8 @@ memory of what was loaded.
 
 ``python -m pacs_project.preloaded FD`` is asked over the socket ``FD`` (``standalone.preloading``), a JSON object and
 the descriptor of a log a message: ``{"name": "web", "words": ["-m", "gunicorn", ...], "death_signal": 15}``. It says
-``{"ready": true}`` first, then ``{"begun": PID}`` for each, and ``{"ended": PID, "code": CODE}`` when one has ended.
-When whoever asks is gone it ends, and so do all.
+``{"ready": true}`` first, then ``{"begun": PID}`` for each, or ``{"failed": REASON}``, and ``{"ended": PID, "code":
+CODE}`` when one has ended. When whoever asks is gone it ends, and so do all.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ def main(descriptor: int) -> None:
     with socket.socket(fileno=descriptor) as control:
         os.set_inheritable(descriptor, False)
         _load()
-        asked = _serve(control)
-    if asked is not None:
-        _run(asked)
+        try:
+            words = _serve(control)
+        except OSError:  # nobody asks any more
+            return
+    if words is not None:
+        _run(words)
 
 
 def _load() -> None:
@@ -79,16 +82,20 @@ def _serve(control: socket.socket) -> Sequence[str] | None:
             message, logs, _, _ = socket.recv_fds(control, MESSAGE_BYTES, 1)
             if not message:
                 return None
-            asked = json.loads(message)
-            parent = os.getpid()
-            if not (pid := os.fork()):
+            asked, parent = json.loads(message), os.getpid()
+            try:
+                pid = os.fork() if logs else -1
+            except OSError as error:
+                pid, asked["failed"] = -1, str(error)
+            if not pid:
                 os.close(wakes)
                 os.close(wake)
                 _settle(asked, logs[0], parent)
                 words: Sequence[str] = asked["words"]
                 return words
-            os.close(logs[0])
-            _say(control, {"begun": pid})
+            for log in logs:
+                os.close(log)
+            _say(control, {"begun": pid} if pid > 0 else {"failed": asked.get("failed", "no log came")})
 
 
 def _say(control: socket.socket, what: dict[str, Any]) -> None:

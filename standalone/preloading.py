@@ -13,7 +13,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any, Final
@@ -31,26 +32,31 @@ class Preloaded:
     """The process, and what it has begun. Raises NotPreloaded for one that doesn't get ready."""
 
     def __init__(self, environment: Mapping[str, str], cwd: Path, log: IO[bytes]) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError as error:
+            raise NotPreloaded from error
         self._lock = threading.Lock()
+        self._closed = False
         self._codes: dict[int, int] = {}
         self._running: set[int] = set()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(theirs.fileno())],
-                cwd=cwd,
-                env=dict(environment),
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
         try:
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", _MODULE, str(theirs.fileno())],
+                    cwd=cwd,
+                    env=dict(environment),
+                    pass_fds=(theirs.fileno(),),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            self._control.close()
+            raise NotPreloaded from error
+        with self._no_later_than_this():
             self._await("ready")
-        except NotPreloaded:
-            self.close()
-            raise
 
     @property
     def pid(self) -> int:
@@ -58,37 +64,49 @@ class Preloaded:
 
     @property
     def alive(self) -> bool:
-        return self._control.fileno() >= 0 and self._process.poll() is None
+        return not self._closed and self._process.poll() is None
 
     def begin(self, name: str, words: Sequence[str], log: IO[bytes], death_signal: int) -> Forked:
         """Have ``python WORDS`` begun. Raises NotPreloaded."""
         asked = json.dumps({"name": name, "words": list(words), "death_signal": death_signal}).encode()
         with self._lock:
-            try:
-                socket.send_fds(self._control, [asked], [log.fileno()])
-            except OSError as error:
-                raise NotPreloaded from error
-            pid = int(self._await("begun"))
-            self._running.add(pid)
-        return Forked(self, pid)
+            if self._closed:
+                raise NotPreloaded
+            with self._no_later_than_this():
+                try:
+                    socket.send_fds(self._control, [asked], [log.fileno()])
+                except OSError as error:
+                    raise NotPreloaded from error
+                heard = self._await("begun", "failed")
+                if "failed" in heard:
+                    refused = str(heard["failed"])
+                else:
+                    begun = Forked(self, int(heard["begun"]))
+                    self._running.add(begun.pid)
+                    return begun
+        raise NotPreloaded(refused)
 
     def code(self, pid: int) -> int | None:
-        """How it ended, as ``subprocess`` tells it; None while nobody knows."""
+        """How it ended, as ``subprocess`` tells it; None as long as that may still be heard. Raises NotPreloaded."""
         with self._lock:
             while self._hears(0):
                 self._hear()
+            if self._closed and pid not in self._codes:
+                raise NotPreloaded
             return self._codes.get(pid)
 
     def done(self, pid: int) -> None:
         """It has ended; with the last one this ends."""
         with self._lock:
             self._running.discard(pid)
-            last = not self._running
-        if last:
-            self.close()
+            if self._running:
+                return
+            self._closed = True
+        self.close()
 
     def close(self) -> None:
         """Let it end, which it does once nobody can ask any more."""
+        self._closed = True
         self._control.close()
         try:
             self._process.wait(5)
@@ -96,17 +114,27 @@ class Preloaded:
             self._process.kill()
             self._process.wait()
 
-    def _await(self, word: str) -> Any:
+    @contextmanager
+    def _no_later_than_this(self) -> Iterator[None]:
+        """Whatever breaks off what is within, Ctrl-C too: what it may still begin, or has begun, ends with it."""
+        try:
+            yield
+        except BaseException:
+            self._process.kill()
+            self.close()
+            raise
+
+    def _await(self, *words: str) -> dict[str, Any]:
         until = time.monotonic() + LOADING_SECONDS
         while time.monotonic() < until:
-            if self._hears(0.5) and word in (heard := self._hear()):
-                return heard[word]
-            if not self.alive and not self._hears(0):
+            if self._hears(0.5) and not {*words}.isdisjoint(heard := self._hear()):
+                return heard
+            if self._process.poll() is not None and not self._hears(0):
                 break
         raise NotPreloaded
 
     def _hears(self, seconds: float) -> bool:
-        return self._control.fileno() >= 0 and bool(select.select([self._control], [], [], seconds)[0])
+        return not self._closed and _readable(self._control.fileno(), seconds)
 
     def _hear(self) -> dict[str, Any]:
         """One message; raises NotPreloaded at the end."""
@@ -129,10 +157,13 @@ class Forked:
         self.pid = pid
         self.returncode: int | None = None
         self._parent = parent
+        self._lock = threading.Lock()
         try:
             self._handle = os.pidfd_open(pid)
         except ProcessLookupError:
             self._handle = -1
+        except OSError as error:
+            raise NotPreloaded from error
 
     @property
     def parent(self) -> int:
@@ -155,8 +186,9 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         """Nothing where it has ended."""
-        if self.poll() is None:
-            signal.pidfd_send_signal(self._handle, number)
+        with self._lock, suppress(ProcessLookupError):
+            if self._handle >= 0:
+                signal.pidfd_send_signal(self._handle, number)
 
     def terminate(self) -> None:
         """SIGTERM."""
@@ -167,12 +199,15 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
     def _gone(self, seconds: float | None) -> bool:
-        if self._handle < 0:
-            return True
-        return bool(select.select([self._handle], [], [], seconds)[0])
+        return self._handle < 0 or _readable(self._handle, seconds)
 
     def _ended(self) -> None:
         """Its parent tells how; where that has gone as well nobody knows, and it was told to end."""
+        with self._lock:
+            if self.returncode is None:
+                self._settle()
+
+    def _settle(self) -> None:
         until = time.monotonic() + 5
         code: int | None = None
         try:
@@ -183,20 +218,29 @@ class Forked:
         self.returncode = -signal.SIGTERM if code is None else code
         if self._handle >= 0:
             os.close(self._handle)
+            self._handle = -1
         self._parent.done(self.pid)
+
+
+def _readable(descriptor: int, seconds: float | None) -> bool:
+    waiting = select.poll()
+    waiting.register(descriptor, select.POLLIN)
+    return bool(waiting.poll(None if seconds is None else max(0.0, seconds) * 1000))
 
 
 @cache
 def _possible() -> bool:
     """Whether this system has handles of processes and death signals."""
     try:
-        os.close(os.pidfd_open(os.getpid()))
+        own = os.pidfd_open(os.getpid())
+        signal.pidfd_send_signal(own, 0)
+        os.close(own)
     except (AttributeError, OSError):
         return False
     return sys.platform == "linux"
 
 
-_known: dict[frozenset[tuple[str, str]], Preloaded] = {}
+_known: dict[tuple[Path, frozenset[tuple[str, str]]], Preloaded] = {}
 _lock = threading.Lock()
 
 
@@ -206,13 +250,9 @@ def begin(
     """``python WORDS`` out of the process of its environment, which is begun if need be. Raises NotPreloaded."""
     if not _possible():
         raise NotPreloaded
-    key = frozenset(environment.items())
+    key = cwd, frozenset(environment.items())
     with _lock:
         parent = _known.get(key)
         if parent is None or not parent.alive:
             parent = _known[key] = Preloaded(environment, cwd, log)
-        try:
-            return parent.begin(name, words, log, death_signal)
-        except NotPreloaded:
-            _known.pop(key, None)
-            raise
+        return parent.begin(name, words, log, death_signal)

@@ -27,6 +27,7 @@ from archive.at_rest_making import Outcome, represent
 from archive.at_rest_pace import _PLACES, alone_with, pause, place
 from archive.delete import delete
 from archive.errors import ArchiveUnavailable
+from archive.frame_cache import frame_cache
 from archive.frames import frames_of
 from archive.locate import Address, locate
 from archive.models import (
@@ -121,7 +122,9 @@ def test_a_quiet_series_gets_a_representation_of_each_instance() -> None:
     entry = OutboxEntry.objects.get(kind=outbox.AT_REST)
     assert timedelta(seconds=290) < entry.not_before - entry.created_at <= timedelta(seconds=300)
     before = {i.object_key: bytes(i.object_sha256) for i in series.instances.all()}
+    kept = frame_cache().size
     run_task(series)
+    assert frame_cache().size == kept  # a task process keeps no frames that nobody asks it for
     assert not OutboxEntry.objects.filter(kind=outbox.AT_REST).exists()
     assert not TranscodingAttempt.objects.exists()
     rows = Representation.objects.select_related("instance").order_by("instance__instance_number")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,6 +146,46 @@ time.sleep(60)
     while any(map(lives, pids)) and time.monotonic() < until:
         time.sleep(0.01)
     assert not any(map(lives, pids))
+
+
+class Stopped(BaseException):
+    """As the supervisor's."""
+
+
+def test_a_stop_while_it_loads_leaves_nothing(begin: Begin) -> None:
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before, earlier = children(), signal.signal(signal.SIGUSR1, stop)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1))
+    timer.start()
+    try:
+        with pytest.raises(Stopped):
+            begin("pass")
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, earlier)
+    assert children() == before
+    assert begin("pass").wait(60) == 0
+
+
+def test_one_that_cannot_be_forked_harms_no_other(
+    begin: Begin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = begin(SLEEP)
+    said(tmp_path, 0, "there")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "send_fds", lambda control, messages, logs: control.send(*messages))
+        with pytest.raises(NotPreloaded, match="no log"):
+            begin("pass")
+    assert running.poll() is None
+    assert begin("pass").wait(30) == 0
+    assert running.poll() is None
+
+
+def children() -> set[int]:
+    told = (each.read_text().split() for each in Path("/proc/self/task").glob("*/children"))
+    return {int(pid) for pids in told for pid in pids}
 
 
 def lives(pid: int) -> bool:
