@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -234,26 +233,3 @@ def test_help_and_unknown_words() -> None:
         assert f"./pacs {word}" in shown.stdout
     assert len(shown.stdout.splitlines()) < 32
     assert subprocess.run([ROOT / "pacs", "uo"], capture_output=True, cwd="/", timeout=60, check=False).returncode == 2
-
-
-def test_bootstrap_without_python_says_what_is_needed(tmp_path: Path) -> None:
-    """A clone on a machine that has a shell and nothing else."""
-    clone = tmp_path / "a clone"
-    clone.mkdir()
-    for name in ("pacs", "requirements.txt"):
-        shutil.copy(ROOT / name, clone)
-    tools = tmp_path / "bin"
-    tools.mkdir()
-    for name in ("dirname", "cmp", "mkdir", "ls", "sh"):
-        (tools / name).symlink_to(shutil.which(name) or "")
-    refused = subprocess.run(
-        [clone / "pacs", "up"],
-        env={"PATH": str(tools), "HOME": ""},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "needs Python 3.11" in refused.stderr
-    assert "PACS_PYTHON" in refused.stderr
