@@ -76,6 +76,7 @@ class SealedStaged:
             if not self._sealed:
                 self._write_chunk(self._tail, last=True)
                 self._sealed = True
+                self._inner.hasten()
 
     def read_at(self, offset: int, length: int) -> bytes:
         stop = min(self._size, offset + length)

@@ -15,10 +15,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from archive.object_store.errors import ObjectStoreError, ObjectStoreFull, ObjectStoreUnavailable
+from archive.object_store.writeback import hasten
 
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 _PIECE = 256 * 1024
+# The kernel is told to write whenever there is so much more.
+_HASTEN = 1 << 20
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -41,13 +44,17 @@ class StagedFile:
     """A staged object in `folder`; see `port.Staged`.
 
     A lock on the file tells a living upload from what a killed process left (`clear_staging`). With `named` false the
-    name is taken away at once, so that a killed process leaves nothing at all; only linking into place needs a name.
+    name is taken away at once, so that a killed process leaves nothing at all; only linking into place needs a name,
+    and only what is linked has to be on the disk itself.
     """
 
     def __init__(self, folder: Path, *, named: bool) -> None:
         self.path = folder / uuid.uuid4().hex
         self._hash: Any = hashlib.sha256()
         self._size = 0
+        # Up to where the kernel was told to write; nothing is to be hastened without a name.
+        self._hastened = 0
+        self._named = named
         self._sealed = False
         self._fd = -1
         with write_errors("cannot stage an object"):
@@ -79,6 +86,14 @@ class StagedFile:
                 written = os.write(self._fd, rest)
                 self._size += written
                 rest = rest[written:]
+        if self._size - self._hastened >= _HASTEN:
+            self.hasten()
+
+    def hasten(self) -> None:
+        """Have the kernel write what is there, so that `sync` waits for less."""
+        if self._named and self._fd >= 0:
+            hasten(self._fd, self._hastened, self._size - self._hastened)
+            self._hastened = self._size
 
     def reserve(self, length: int) -> None:
         """Leave room for `length` bytes at the beginning, which `fill` writes once they are known.
@@ -99,6 +114,7 @@ class StagedFile:
 
     def seal(self) -> None:
         self._sealed = True
+        self.hasten()
 
     def read_at(self, offset: int, length: int) -> bytes:
         if self._fd < 0:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from archive.object_store import ObjectDamaged, ObjectStoreFull, ObjectStoreUnavailable
+from archive.object_store import ObjectDamaged, ObjectStoreFull, ObjectStoreUnavailable, staging, writeback
 from archive.object_store.file import FileObjectStore
+from archive.object_store.staging import StagedFile
 from tests.archive.object_store.store_steps import MIB, ROOT, publish, staged_files
 
 
@@ -98,6 +99,41 @@ def test_bytes_are_durable_before_they_have_a_name(tmp_path: Path, monkeypatch: 
     folders = [tmp_path / "objects" / name for name in ("", "a", "a/b")]
     assert sorted(publish_two("a/b/1", "a/b/2")) == sorted(path.stat().st_ino for path in folders)
     assert publish_two("a/b/3", "a/b/4") == [folders[-1].stat().st_ino]
+
+
+def test_the_kernel_writes_while_bytes_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte once, the last ones with the seal; before anybody waits for the disk."""
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(staging, "hasten", lambda fd, offset, length: told.append((offset, length)))
+    with FileObjectStore(tmp_path / "store").stage() as staged:
+        for size in (MIB // 2, MIB // 2, 3 * MIB, 5):
+            staged.write(bytes(size))
+        assert told == [(0, MIB), (MIB, 3 * MIB)]
+        staged.seal()
+        staged.seal()
+        assert told[2:] == [(4 * MIB, 5), (4 * MIB + 5, 0)]
+    told.clear()
+    with StagedFile(tmp_path, named=False) as spooled:
+        spooled.write(bytes(2 * MIB))
+        spooled.seal()
+    assert told == []
+
+
+def test_hastening_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x" * MIB)
+    with file.open("rb+") as opened:
+        writeback.hasten(opened.fileno(), 0, MIB)
+        reading, writing = os.pipe()
+        writeback.hasten(writing, 0, 5)  # no file
+        os.close(reading)
+        os.close(writing)
+        writeback.hasten(writing, 0, 5)  # not even open
+        monkeypatch.setattr(writeback, "_SYNC_FILE_RANGE", None)
+        writeback.hasten(opened.fileno(), 0, MIB)
+    assert file.read_bytes() == b"x" * MIB
+    if sys.platform == "linux":
+        assert writeback._found() is not None
 
 
 @pytest.mark.parametrize(
