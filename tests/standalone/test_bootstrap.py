@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -77,6 +78,45 @@ def test_bootstrap_takes_a_python_that_was_built_with_optimisation(
     )
     assert (refused.returncode, refused.stderr.splitlines()[0][:20]) == (1, "The environment " + str(clone)[:4])
     assert asked.read_text() == f"venv -q -p {tmp_path / taken} {clone}/.venv\n"
+
+
+def test_bootstrap_refuses_a_named_python_that_is_none(tmp_path: Path) -> None:
+    """Rather than take another one in silence."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("pacs", "requirements.txt"):
+        shutil.copy(ROOT / name, clone)
+    refused = subprocess.run(
+        [clone / "pacs", "status"],
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PACS_PYTHON": "/nowhere/python3.12"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("PACS_PYTHON=/nowhere/python3.12 is no Python 3.11 to 3.14")
+
+
+def test_bootstrap_imports_nothing_from_where_it_is_called(tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    for name in ("pacs", "requirements.txt"):
+        shutil.copy(ROOT / name, clone)
+    _program(tmp_path / "uv", "exit 1")
+    for module in ("ssl", "email", "sysconfig", "pip"):
+        (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{module}')")
+    refused = subprocess.run(
+        [clone / "pacs", "status"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "HOME": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.stderr.startswith("The environment ")
+    assert not (tmp_path / "imported").exists()
 
 
 def _program(file: Path, text: str) -> None:
