@@ -20,8 +20,11 @@ from archive.object_store.writeback import hasten
 FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 _PIECE = 256 * 1024
-# The kernel is told to write whenever there is so much more.
+# The kernel is told to write whenever there is so much more, and at the end if there is so much at all: of a small
+# object it would write no sooner.
 _HASTEN = 1 << 20
+_WORTH_IT = 128 * 1024
+_PAGE = 4096
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -52,8 +55,8 @@ class StagedFile:
         self.path = folder / uuid.uuid4().hex
         self._hash: Any = hashlib.sha256()
         self._size = 0
-        # Up to where the kernel was told to write; nothing is to be hastened without a name.
-        self._hastened = 0
+        # Up to where the kernel was told to write, and what it said to that; nothing is hastened without a name.
+        self._hastened = self._failed = 0
         self._named = named
         self._sealed = False
         self._fd = -1
@@ -90,9 +93,10 @@ class StagedFile:
             self.hasten()
 
     def hasten(self) -> None:
-        """Have the kernel write what is there, so that `sync` waits for less."""
-        if self._named and self._fd >= 0:
-            hasten(self._fd, self._hastened, self._size - self._hastened)
+        """Have the kernel write what is there, so that `sync`, which tells of what fails, waits for less."""
+        length = self._size - self._hastened
+        if self._named and self._fd >= 0 and length >= _WORTH_IT and not self._failed:
+            self._failed = hasten(self._fd, self._hastened, length)
             self._hastened = self._size
 
     def reserve(self, length: int) -> None:
@@ -102,6 +106,8 @@ class StagedFile:
         """
         self._hash = None
         self.write(bytes(length))
+        # These pages are written once they are filled.
+        self._hastened = -(-length // _PAGE) * _PAGE
 
     def fill(self, data: bytes) -> None:
         """Write what room was left for."""
@@ -143,6 +149,8 @@ class StagedFile:
         if self._fd < 0:
             raise ValueError("a discarded object cannot be published")
         with write_errors(f"cannot make {key} durable", key):
+            if self._failed:
+                raise OSError(self._failed, os.strerror(self._failed))
             os.fsync(self._fd)
 
     def unname(self) -> None:

@@ -4,31 +4,37 @@ Else it begins to write with the fsync, which then takes as long as the disk doe
 """
 
 import ctypes
+import errno
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
 _SYNC_FILE_RANGE_WRITE: Final = 2
+# Where the system, the file system or a sandbox doesn't have it.
+_NOT_HERE: Final = frozenset({errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM})
 
 
-def _found() -> Callable[..., Any] | None:
+def _found() -> Callable[..., int] | None:
     if sys.platform != "linux":
         return None
     try:
-        call = ctypes.CDLL(None).sync_file_range
+        call: Any = ctypes.CDLL(None, use_errno=True).sync_file_range
     except (OSError, AttributeError):
         return None
     call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return call
+    return call  # type: ignore[no-any-return]
 
 
 _SYNC_FILE_RANGE: Final = _found()
 
 
-def hasten(fd: int, offset: int, length: int) -> None:
-    """Begin to write ``length`` bytes from ``offset`` on, and wait for nothing; promises nothing.
+def hasten(fd: int, offset: int, length: int) -> int:
+    """Begin to write ``length`` bytes from ``offset`` on, without waiting for the disk; 0, or what failed (errno).
 
-    Where the system or the file system can't, it is left to the fsync, which also tells of a write that failed.
+    What failed has to be kept: where no block could be found for the bytes the kernel tells this caller alone, drops
+    them, and the fsync that follows succeeds. Where there is no such call it is all left to the fsync.
     """
-    if _SYNC_FILE_RANGE is not None and length:
-        _SYNC_FILE_RANGE(fd, offset, length, _SYNC_FILE_RANGE_WRITE)
+    if _SYNC_FILE_RANGE is None or _SYNC_FILE_RANGE(fd, offset, length, _SYNC_FILE_RANGE_WRITE) == 0:
+        return 0
+    failed = ctypes.get_errno()
+    return 0 if failed in _NOT_HERE else failed

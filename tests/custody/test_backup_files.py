@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import stat
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from django.db import connection
 
 from archive.object_store.file import FileObjectStore
-from custody.backups import contents
+from custody.backups import contents, files
 from custody.backups.contents import Entry
 from custody.backups.copying import Copied, copy
 from custody.backups.errors import BackupError, Damaged, WrongKey
@@ -261,3 +263,51 @@ def test_a_dump_wants_no_superuser() -> None:
     assert b"EXTENSION - pg_trgm" in listed
     assert b"TABLE public archive_instance" in listed
     assert b"pg_stat_statements" not in listed
+
+
+def _tar(*members: tuple[tarfile.TarInfo, bytes]) -> tarfile.TarFile:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w|") as tar:
+        for member, data in members:
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return tarfile.open(fileobj=io.BytesIO(made.getvalue()), mode="r|")
+
+
+def _member(name: str, kind: bytes = tarfile.REGTYPE, mode: int = 0o640) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.type, member.mode, member.mtime, member.linkname = kind, mode, 1_000_000_000, "/etc/passwd"
+    return member
+
+
+def test_files_are_unpacked_as_they_were(tmp_path: Path) -> None:
+    with _tar((_member("secrets/a", mode=0o600), b"one"), (_member("archive/2026/b", mode=0o777), b"")) as tar:
+        for member in tar:
+            files._unpack(tar, member, tmp_path)
+    found = {path.relative_to(tmp_path).as_posix(): path.stat() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {name: (stat.S_IMODE(each.st_mode), each.st_size, each.st_mtime) for name, each in found.items()} == {
+        "secrets/a": (0o600, 3, 1_000_000_000),
+        "archive/2026/b": (0o755, 0, 1_000_000_000),
+    }
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        _member("../outside"),
+        _member("secrets/../../outside"),
+        _member("/outside"),
+        _member("secrets/link", tarfile.SYMTYPE),
+        _member("secrets/link", tarfile.LNKTYPE),
+        _member("secrets/pipe", tarfile.FIFOTYPE),
+    ],
+    ids=lambda member: f"{member.name} {member.type!r}",
+)
+def test_nothing_else_is_unpacked(member: tarfile.TarInfo, tmp_path: Path) -> None:
+    folder = tmp_path / "inside"
+    folder.mkdir()
+    with _tar((member, b"")) as tar:
+        [each] = tar
+        with pytest.raises(BackupError, match="no file below"):
+            files._unpack(tar, each, folder)
+    assert [*tmp_path.rglob("*")] == [folder]

@@ -101,7 +101,9 @@ class Subscriber:
             self.waiting += self.protocol.events()
             while self.waiting:
                 event = self.waiting.pop(0)
-                if isinstance(event, Ping) and self.answers_pings:
+                # A close may have come right behind the ping: then there is nobody to answer.
+                is_open = self.protocol.state is ConnectionState.OPEN
+                if isinstance(event, Ping) and self.answers_pings and is_open:
                     self.sock.sendall(self.protocol.send(event.response()))
                 if isinstance(event, CloseConnection):
                     self.closed = event.code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import subprocess
@@ -102,38 +103,68 @@ def test_bytes_are_durable_before_they_have_a_name(tmp_path: Path, monkeypatch: 
 
 
 def test_the_kernel_writes_while_bytes_arrive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte once, the last ones with the seal; before anybody waits for the disk."""
+    """Each byte once, the last ones with the seal if they are many; before anybody waits for the disk."""
     told: list[tuple[int, int]] = []
-    monkeypatch.setattr(staging, "hasten", lambda fd, offset, length: told.append((offset, length)))
-    with FileObjectStore(tmp_path / "store").stage() as staged:
-        for size in (MIB // 2, MIB // 2, 3 * MIB, 5):
+
+    def hasten(fd: int, offset: int, length: int) -> int:
+        told.append((offset, length))
+        return 0
+
+    monkeypatch.setattr(staging, "hasten", hasten)
+    store = FileObjectStore(tmp_path / "store")
+    with store.stage() as staged:
+        for size in (MIB // 2, MIB // 2, 3 * MIB, MIB // 4):
             staged.write(bytes(size))
         assert told == [(0, MIB), (MIB, 3 * MIB)]
         staged.seal()
         staged.seal()
-        assert told[2:] == [(4 * MIB, 5), (4 * MIB + 5, 0)]
+        assert told[2:] == [(4 * MIB, MIB // 4)]
     told.clear()
-    with StagedFile(tmp_path, named=False) as spooled:
+    with store.stage() as sealed:
+        sealed.reserve(5000)
+        sealed.write(bytes(MIB // 2))
+        sealed.seal()
+    assert told == [(8192, MIB // 2 + 5000 - 8192)]
+    told.clear()
+    with StagedFile(tmp_path, named=False) as spooled, store.stage() as small:
         spooled.write(bytes(2 * MIB))
         spooled.seal()
+        small.write(bytes(64 * 1024))
+        small.seal()
     assert told == []
 
 
-def test_hastening_promises_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("failed", "error"), [(5, ObjectStoreUnavailable), (28, ObjectStoreFull)])
+def test_what_the_kernel_could_not_write_is_never_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failed: int, error: type[Exception]
+) -> None:
+    """The kernel says it once, to whoever had it write; the fsync that follows succeeds."""
+    store = FileObjectStore(tmp_path)
+    answers = iter([failed])
+    monkeypatch.setattr(staging, "hasten", lambda *_: next(answers))
+    with store.stage() as staged:
+        staged.write(bytes(2 * MIB))
+        staged.write(bytes(2 * MIB))
+        with pytest.raises(error):
+            store.publish([(staged, "lost/object")])
+    assert list(store.keys()) == []
+
+
+def test_hastening(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x" * MIB)
     with file.open("rb+") as opened:
-        writeback.hasten(opened.fileno(), 0, MIB)
+        assert writeback.hasten(opened.fileno(), 0, MIB) == 0
         reading, writing = os.pipe()
-        writeback.hasten(writing, 0, 5)  # no file
+        assert writeback.hasten(writing, 0, 5) == 0  # no file: not here
         os.close(reading)
         os.close(writing)
-        writeback.hasten(writing, 0, 5)  # not even open
+        if sys.platform == "linux":
+            assert writeback._found() is not None
+            assert writeback.hasten(writing, 0, 5) == errno.EBADF
         monkeypatch.setattr(writeback, "_SYNC_FILE_RANGE", None)
-        writeback.hasten(opened.fileno(), 0, MIB)
+        assert writeback.hasten(opened.fileno(), 0, MIB) == 0
     assert file.read_bytes() == b"x" * MIB
-    if sys.platform == "linux":
-        assert writeback._found() is not None
 
 
 @pytest.mark.parametrize(
