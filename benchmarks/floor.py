@@ -25,7 +25,7 @@ from isal import isal_zlib
 
 from benchmarks.bench.fleet import Ask, run, shared_out
 from benchmarks.bench.targets import Target, free_port
-from benchmarks.floor_application import ANSWERS, BLOCK, BYTES
+from benchmarks.floor_application import ANSWERS, BLOCK, BYTES, STORE, STUDY
 from standalone.layout import PROJECT
 from standalone.services.postgres import Postgres
 
@@ -56,17 +56,18 @@ def _of_requests(target: Target, turns: int) -> None:
     print(
         "| Answer | one connection, ms | CPU ms each | six connections, a second | CPU ms each |\n" + "| --- " * 5 + "|"
     )
-    for path in ANSWERS:
-        ask = Ask(path[1:])
-        run(target, [[ask] * 50])
+    for path in (*ANSWERS, STORE, STUDY):
+        ask = Ask(path[1:], body=(lambda: BYTES) if path == STORE else None)
         alone, of_alone, six, of_six = [], [], [], []
+        once, together = (3, 6) if path == STUDY else (200, 600)
+        run(target, [[ask] * (once // 3)])
         for _ in range(turns):
-            done = run(target, [[ask] * 200])
+            done = run(target, [[ask] * once])
             alone.append(statistics.median(done.seconds) * 1e3)
-            of_alone.append((done.processor or 0) / 200 * 1e3)
-            done = run(target, shared_out([ask] * 600, CONNECTIONS))
-            six.append(600 / done.window)
-            of_six.append((done.processor or 0) / 600 * 1e3)
+            of_alone.append((done.processor or 0) / once * 1e3)
+            done = run(target, shared_out([ask] * together, CONNECTIONS))
+            six.append(together / done.window)
+            of_six.append((done.processor or 0) / together * 1e3)
         figures = [statistics.median(each) for each in (alone, of_alone, six, of_six)]
         print("| {} | {:.2f} | {:.2f} | {:,.0f} | {:.2f} |".format(path, *figures))
 
@@ -115,6 +116,7 @@ def _served(folder: Path) -> Iterator[Target]:
             connection.execute(_TABLES)
         file = folder / "frame"
         file.write_bytes(BYTES)
+        (folder / "stored").mkdir()
         port = free_port(HOST)
         told = {"FLOOR_DATABASE": postgres.url, "FLOOR_FILE": str(file)}
         words = ["--worker-class=pacs_project.web_worker.WebWorker", "--workers=2", "--threads=32", "--preload"]
