@@ -18,11 +18,12 @@ def _found() -> Callable[..., int] | None:
     if sys.platform != "linux":
         return None
     try:
-        call: Any = ctypes.CDLL(None, use_errno=True).sync_file_range
+        found: Any = ctypes.CDLL(None, use_errno=True).sync_file_range
     except (OSError, AttributeError):
         return None
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-    return call  # type: ignore[no-any-return]
+    found.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    call: Callable[..., int] = found
+    return call
 
 
 _SYNC_FILE_RANGE: Final = _found()

@@ -14,12 +14,18 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_bootstrap_without_python_says_what_is_needed(tmp_path: Path) -> None:
-    """A clone on a machine that has a shell and nothing else."""
-    clone = tmp_path / "a clone"
-    clone.mkdir()
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """What of a clone is asked before anything is installed."""
+    folder = tmp_path / "a clone"
+    folder.mkdir()
     for name in ("pacs", "requirements.txt"):
-        shutil.copy(ROOT / name, clone)
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def test_bootstrap_without_python_says_what_is_needed(clone: Path, tmp_path: Path) -> None:
+    """A clone on a machine that has a shell and nothing else."""
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("dirname", "cmp", "mkdir", "ls", "sh"):
@@ -49,13 +55,9 @@ def test_bootstrap_without_python_says_what_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_bootstrap_takes_a_python_that_was_built_with_optimisation(
-    there: Sequence[tuple[str, str]], named: str, taken: str, tmp_path: Path
+    there: Sequence[tuple[str, str]], named: str, taken: str, clone: Path, tmp_path: Path
 ) -> None:
     """The first one on PATH, in the order of the names that are looked for; one that is named is taken as it is."""
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in ("pacs", "requirements.txt"):
-        shutil.copy(ROOT / name, clone)
     for folder, name in there:
         (tmp_path / folder).mkdir()
         kind = 0 if "optimised" in folder else 1
@@ -80,12 +82,8 @@ def test_bootstrap_takes_a_python_that_was_built_with_optimisation(
     assert asked.read_text() == f"venv -q -p {tmp_path / taken} {clone}/.venv\n"
 
 
-def test_bootstrap_refuses_a_named_python_that_is_none(tmp_path: Path) -> None:
+def test_bootstrap_refuses_a_named_python_that_is_none(clone: Path, tmp_path: Path) -> None:
     """Rather than take another one in silence."""
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in ("pacs", "requirements.txt"):
-        shutil.copy(ROOT / name, clone)
     refused = subprocess.run(
         [clone / "pacs", "status"],
         env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PACS_PYTHON": "/nowhere/python3.12"},
@@ -98,11 +96,7 @@ def test_bootstrap_refuses_a_named_python_that_is_none(tmp_path: Path) -> None:
     assert refused.stderr.startswith("PACS_PYTHON=/nowhere/python3.12 is no Python 3.11 to 3.14")
 
 
-def test_bootstrap_imports_nothing_from_where_it_is_called(tmp_path: Path) -> None:
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in ("pacs", "requirements.txt"):
-        shutil.copy(ROOT / name, clone)
+def test_bootstrap_imports_nothing_from_where_it_is_called(clone: Path, tmp_path: Path) -> None:
     _program(tmp_path / "uv", "exit 1")
     for module in ("ssl", "email", "sysconfig", "pip"):
         (tmp_path / f"{module}.py").write_text(f"open({str(tmp_path / 'imported')!r}, 'a').write('{module}')")
